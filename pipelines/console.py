@@ -1,0 +1,63 @@
+"""What a person sees of a run: progress on a terminal, a table at the end."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from transforms import counting
+from transforms.batches import Counts
+
+_SHOW_AFTER_S = 2.0
+
+
+@contextlib.contextmanager
+def progress(console: Console) -> Iterator[None]:
+    """Shows, on a terminal, how far a run is that takes more than a few seconds."""
+    if not console.is_terminal:
+        yield
+        return
+    done = threading.Event()
+    start = time.monotonic()
+
+    def show() -> None:
+        if done.wait(_SHOW_AFTER_S):
+            return
+        with console.status("") as status:
+            while not done.wait(0.2):
+                seen = counting.LIVE
+                status.update(
+                    f"{time.monotonic() - start:,.0f} s  "
+                    f"{seen['messages_read']:,} messages read, "
+                    f"{seen['sessions_reported']:,} of {seen['sessions_read']:,} sessions folded"
+                )
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def closing_table(counts: Counts) -> Table:
+    """The counts of a run: what was read, and what became of it."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for kind in ("messages", "sessions", "channels"):
+        if f"{kind}_read" not in counts:
+            continue
+        table.add_row(f"{kind} read", f"{counts[f'{kind}_read']:,}")
+        for name, number in counts.items():
+            if name.startswith(f"{kind}_") and name != f"{kind}_read":
+                fate = name.removeprefix(f"{kind}_").replace("_", " ")
+                table.add_row(f"  {fate}", f"{number:,}")
+    if counts.get("values_capped"):
+        table.add_row("values capped at 999,999,999", f"{counts['values_capped']:,}")
+    table.add_row("records written", f"{counts.get('records_written', 0):,}")
+    return table

@@ -1,0 +1,89 @@
+"""The main job: message and session exports in, six records per closed session out."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+logging.basicConfig(level=logging.ERROR)  # before Beam, which has a lot to say when it is imported
+
+import apache_beam as beam  # noqa: E402
+from apache_beam.runners.runner import PipelineState  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from pipelines import console, options  # noqa: E402
+from transforms import ComputeSessionMetrics, publishing  # noqa: E402
+from transforms.batches import Counts  # noqa: E402
+from transforms.counting import NAMESPACE  # noqa: E402
+from transforms.errors import JobError, find_job_error  # noqa: E402
+
+PUBLISHED, FAILED, USAGE = 0, 1, 2
+
+
+def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
+    """Adds the whole job to a pipeline; gives the counts of the run, once published."""
+    messages = pipeline | "ReadMessages" >> job.read_messages
+    sessions = pipeline | "ReadSessions" >> job.read_sessions
+    metrics = (messages, sessions) | "ComputeSessionMetrics" >> ComputeSessionMetrics(job.policy)
+    return metrics | "WriteMetrics" >> job.write_metrics
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job that a command line asks for; returns the exit status."""
+    out = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        job = options.parse(sys.argv[1:] if argv is None else argv)
+    except (options.UsageError, JobError) as error:
+        out.print(f"session-metrics: {error}", markup=False)
+        return USAGE
+    outputs = [job.write_metrics.output]
+    if job.write_metrics.rejects_within is None:
+        outputs.append(job.write_metrics.rejects_directory)
+    try:
+        for output in outputs:
+            publishing.prepare(output)
+    except JobError as error:
+        out.print(f"session-metrics: {error}", markup=False)
+        return USAGE
+    try:
+        with console.progress(out):
+            counts = _run(job)
+    except KeyboardInterrupt:
+        failure = "interrupted; nothing was published"
+    except Exception as error:
+        failure = find_job_error(error)
+        if failure is None:
+            logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
+            failure = f"the pipeline failed: {type(error).__name__}; nothing was published"
+    else:
+        out.print(console.closing_table(counts))
+        out.print(f"published in {job.write_metrics.output}", markup=False)
+        return PUBLISHED
+    for output in outputs:
+        publishing.discard(output)
+    out.print(f"session-metrics: {failure}", markup=False)
+    return FAILED
+
+
+def _run(job: options.Job) -> Counts:
+    pipeline = beam.Pipeline(options=job.beam_options)
+    build(pipeline, job)
+    result = pipeline.run()
+    state = result.wait_until_finish()
+    if state not in (None, PipelineState.DONE):
+        raise JobError(f"the job ended as {state}; nothing was published")
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))
+    counts = {c.key.metric.name: c.result for c in found["counters"]}
+    return dict(sorted(counts.items()))
+
+
+def run() -> None:
+    """The console script: `main`, then out at once, whatever threads an interrupted runner left."""
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,68 @@
+"""The project's data definitions: record schemas, column aliases and typed rows.
+
+The Avro schema files are the one source; everything else about the records is derived from them.
+"""
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+import pyarrow as pa
+
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "timestamp-micros": pa.timestamp("us", "UTC"),
+}
+
+
+@functools.cache
+def avro_schema(name: str = "messaging_session_metrics") -> dict[str, Any]:
+    """Returns the parsed Avro schema `schemas/<name>.avsc`. Do not modify it."""
+    return json.loads(resources.files(__name__).joinpath(f"{name}.avsc").read_text("utf-8"))
+
+
+@functools.cache
+def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
+    """Derives the Arrow (and so the Parquet) schema, each field with its doc as `description`."""
+    fields = []
+    for field in avro_schema(name)["fields"]:
+        avro_type = field["type"]
+        if isinstance(avro_type, dict):
+            avro_type = avro_type.get("logicalType", "string")  # an enum is a string
+        fields.append(
+            pa.field(
+                field["name"],
+                _ARROW_TYPES[avro_type],
+                nullable=False,
+                metadata={"description": field["doc"]},
+            )
+        )
+    return pa.schema(fields, metadata={"description": avro_schema(name)["doc"]})
+
+
+@functools.cache
+def metric_types() -> tuple[str, ...]:
+    """The restricted list of `MessagingSessionMetricType`, in the order of the records."""
+    (field,) = (
+        field
+        for field in avro_schema()["fields"]
+        if field["name"] == "MessagingSessionMetricType"
+    )
+    return tuple(field["type"]["symbols"])
+
+
+@functools.cache
+def aliases(kind: str) -> dict[str, dict[str, Any]]:
+    """Returns the columns of an input and the names that each is known by.
+
+    Args:
+      kind: `messages`, `sessions` or `channels`.
+
+    Returns:
+      For each canonical column whether it is `required`, and its `names` in order of preference.
+    """
+    table = json.loads(resources.files(__name__).joinpath("aliases.json").read_text("utf-8"))
+    return table[kind]

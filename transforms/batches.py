@@ -1,0 +1,383 @@
+"""The canonical batches: one Arrow layout each for messages and sessions, whatever they came from.
+
+`normalize_*` takes the columns of one piece of an input as they were read and gives the canonical
+batch, the rejects and the counts. Pure functions; no Beam.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import aliases
+from transforms import values
+from transforms.errors import InputError
+
+END_USER, AGENT, BOT = 0, 1, 2
+SENDERS = {"EndUser": END_USER, "Agent": AGENT, "Bot": BOT, "Chatbot": BOT, "AiAgent": BOT}
+NEVER_COUNTED = ("System", "Supervisor", "Router")
+MESSAGE_ENTRY_TYPES = ("Text", "Message", "MESSAGE")
+NO_SEQUENCE = np.iinfo(np.int64).min  # a message without a sequence comes before any with one
+_NEVER_COUNTED, _UNKNOWN_SENDER = 3, 4
+
+_ID = pa.dictionary(pa.int32(), pa.string())
+
+MESSAGES = pa.schema(
+    [
+        pa.field("session_id", _ID, nullable=False),
+        pa.field("message_id", pa.string(), nullable=False),
+        pa.field("sent_at_us", pa.int64(), nullable=False),
+        pa.field("sequence", pa.int64(), nullable=False),
+        pa.field("sender", pa.int8(), nullable=False),
+    ]
+)
+SESSIONS = pa.schema(
+    [
+        pa.field("session_id", _ID, nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("channel_type", pa.string()),
+        pa.field("platform_type", pa.string()),
+        pa.field("started_at_us", pa.int64()),
+        pa.field("ended_at_us", pa.int64()),
+        pa.field("created_at_us", pa.int64()),
+        pa.field("modified_at_us", pa.int64()),
+    ]
+)
+
+Counts = dict[str, int]
+
+
+class Reject(NamedTuple):
+    """A row that can't be used. Never holds what a customer or an agent wrote.
+
+    `source` is the file, `row` the line in a text file and the ordinal of the row elsewhere, both from 1.
+    """
+
+    source: str
+    row: int
+    reason: str
+    detail: str
+    session_id: str | None
+    message_id: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RawBatch:
+    """A piece of an input as it was read: the named columns, of any type, and where its rows stand.
+
+    `malformed` holds the rows that are no rows, as (row, what is wrong); `columns` are without them.
+    `rows` gives the row number of each row of the columns: called only where there is a reject, for
+    in a file that is read in parts the numbers take a second look at what came before.
+    """
+
+    columns: Mapping[str, pa.Array]
+    num_rows: int
+    rows: Callable[[], np.ndarray]
+    malformed: Sequence[tuple[int, str]] = ()
+
+
+class Normalized(NamedTuple):
+    """What became of a `RawBatch`."""
+
+    batch: pa.RecordBatch
+    rejects: list[Reject]
+    counts: Counts
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnNames:
+    """The names under which an input has the canonical columns, each in order of preference.
+
+    A row's value is the first that is not null, so an export that fills one column for some rows and
+    another for the rest is read whole.
+    """
+
+    kind: str
+    names: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, kind: str, mapping: Mapping[str, str] | None = None) -> "ColumnNames":
+        """The alias table of `kind`, with the columns of `mapping` under the caller's name alone.
+
+        Raises:
+          InputError: `mapping` names a column that there is not.
+        """
+        known = {column: tuple(entry["names"]) for column, entry in aliases(kind).items()}
+        for column, name in (mapping or {}).items():
+            if column not in known:
+                raise InputError(
+                    f"{kind} have no column {column!r} to map; there are {', '.join(known)}"
+                )
+            known[column] = (name,)
+        return cls(kind, known)
+
+    def all(self) -> list[str]:
+        """Every name, each once."""
+        return list(dict.fromkeys(name for names in self.names.values() for name in names))
+
+    def check(self, found: Sequence[str], source: str) -> None:
+        """Raises InputError where a required column is under none of its names in `found`."""
+        missing = [
+            column
+            for column, entry in aliases(self.kind).items()
+            if entry["required"] and not set(self.names[column]) & set(found)
+        ]
+        if missing:
+            shown = ", ".join(found[:40]) + (", ..." if len(found) > 40 else "")
+            mapped = ",".join(f"{column}=Their.Name" for column in missing)
+            raise InputError(
+                f"{source}: no column for {', '.join(missing)} of the {self.kind}; found: "
+                f"{shown or 'none'}. Map them with --{self.kind.rstrip('s')}_columns {mapped}"
+            )
+
+    def pick(self, raw: RawBatch, column: str) -> list[tuple[str, pa.Array]]:
+        """The columns of `raw` that hold `column`, in order of preference."""
+        return [(name, raw.columns[name]) for name in self.names[column] if name in raw.columns]
+
+
+def normalize_messages(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
+    """Makes messages of raw rows.
+
+    An entry that is no message, and a sender who is never counted, is skipped before anything else of
+    the row is looked at. Order of rows is kept.
+
+    Args:
+      raw: the rows as read.
+      names: where the columns are.
+      source: the file, for the rejects.
+
+    Returns:
+      A batch of schema `MESSAGES`; rejects; counts `messages_read`, `messages_skipped_entry_type`,
+      `messages_skipped_role` and `messages_rejected_<reason>`.
+    """
+    check = _Checks("messages", raw, source)
+    entry_type = _first(raw, names, "entry_type", values.to_text)
+    if entry_type.null_count < len(entry_type):
+        known = pc.is_in(entry_type, pa.array(MESSAGE_ENTRY_TYPES))
+        check.skip("entry_type", ~_numpy(pc.or_(known, pc.is_null(entry_type))))
+
+    role = _first(raw, names, "sender_role", values.to_text).dictionary_encode()
+    senders = np.array(
+        [
+            SENDERS.get(name, _NEVER_COUNTED if name in NEVER_COUNTED else _UNKNOWN_SENDER)
+            for name in role.dictionary.to_pylist()
+        ]
+        + [_UNKNOWN_SENDER],  # what a null's index is filled with
+        np.int8,
+    )
+    sender = senders[_numpy(role.indices.fill_null(len(role.dictionary)))]
+    check.skip("role", sender == _NEVER_COUNTED)
+
+    session_id = values.to_session_ids(_first(raw, names, "session_id", values.to_text))
+    message_id = _first(raw, names, "message_id", values.to_text)
+    sent_at, sent_at_text = _sent_at(raw, names)
+    sequence_raw = _first(raw, names, "sequence", values.to_text)
+    sequence = _first(raw, names, "sequence", values.to_integers)
+
+    check.reject("session_id_missing", _nulls(session_id))
+    check.reject("message_id_missing", _nulls(message_id))
+    check.reject("sent_at_missing", _nulls(sent_at_text))
+    check.reject("sent_at_invalid", _nulls(sent_at), sent_at_text)
+    check.reject("sender_role_missing", _nulls(role))
+    check.reject("sender_role_unknown", sender == _UNKNOWN_SENDER, role)
+    check.reject("sequence_invalid", _nulls(sequence) & ~_nulls(sequence_raw), sequence_raw)
+
+    batch = pa.RecordBatch.from_arrays(
+        [session_id, message_id, sent_at, sequence.fill_null(NO_SEQUENCE), pa.array(sender)],
+        schema=pa.schema([field.with_nullable(True) for field in MESSAGES]),
+    )
+    return check.result(batch, MESSAGES, session_id, message_id)
+
+
+def normalize_sessions(
+    raw: RawBatch,
+    names: ColumnNames,
+    source: str,
+    channel_platforms: Mapping[str, str] | None = None,
+    assume_platform: str | None = None,
+) -> Normalized:
+    """Makes sessions of raw rows.
+
+    A session's platform is its own, else that of its channel, else what an In-App or Web channel
+    (`EmbeddedMessaging`) always has, else the assumed one; where nobody states it the row is a reject.
+
+    Args:
+      raw: the rows as read.
+      names: where the columns are.
+      source: the file, for the rejects.
+      channel_platforms: platform type by channel id.
+      assume_platform: `Enhanced`, `Standard`, or None.
+
+    Returns:
+      A batch of schema `SESSIONS`, `created_at_us` filled from `started_at_us` where it is null;
+      rejects; counts `sessions_read` and `sessions_rejected_<reason>`.
+    """
+    check = _Checks("sessions", raw, source)
+    session_id = values.to_session_ids(_first(raw, names, "session_id", values.to_text))
+    status = _first(raw, names, "status", values.to_text)
+    channel_type = _first(raw, names, "channel_type", values.to_text)
+    platform = _first(raw, names, "platform_type", values.to_text)
+    if channel_platforms:
+        channel = _first(raw, names, "channel_id", values.to_text)
+        index = pc.index_in(channel, pa.array(list(channel_platforms), pa.string()))
+        stated = pa.array(list(channel_platforms.values()), pa.string()).take(index)
+        platform = pc.coalesce(platform, stated)
+    embedded = pc.if_else(
+        pc.equal(channel_type, "EmbeddedMessaging"), "Enhanced", pa.scalar(None, pa.string())
+    )
+    platform = pc.coalesce(platform, embedded, pa.scalar(assume_platform, pa.string()))
+
+    check.reject("session_id_missing", _nulls(session_id))
+    check.reject("status_missing", _nulls(status))
+    instants = {}
+    for column in ("started_at", "ended_at", "created_at", "modified_at"):
+        text = _first(raw, names, column, values.to_text)
+        instants[column] = _first(raw, names, column, values.to_instants)
+        check.reject(f"{column}_invalid", _nulls(instants[column]) & ~_nulls(text), text)
+    check.reject("platform_unknown", _nulls(platform))
+
+    batch = pa.RecordBatch.from_arrays(
+        [
+            session_id,
+            status,
+            channel_type,
+            platform,
+            instants["started_at"],
+            instants["ended_at"],
+            pc.coalesce(instants["created_at"], instants["started_at"]),
+            instants["modified_at"],
+        ],
+        schema=pa.schema([field.with_nullable(True) for field in SESSIONS]),
+    )
+    return check.result(batch, SESSIONS, session_id)
+
+
+def normalize_channels(
+    raw: RawBatch, names: ColumnNames, source: str
+) -> tuple[dict[str, str], list[Reject], Counts]:
+    """Makes a table of platform type by channel id; a channel without a platform states nothing."""
+    check = _Checks("channels", raw, source)
+    channel = _first(raw, names, "channel_id", values.to_text)
+    platform = _first(raw, names, "platform_type", values.to_text)
+    check.reject("channel_id_missing", _nulls(channel))
+    pairs = zip(channel.to_pylist(), platform.to_pylist(), strict=True)
+    return {c: p for c, p in pairs if c and p}, check.rejects(), check.counts
+
+
+def _first(
+    raw: RawBatch, names: ColumnNames, column: str, parse: Callable[[pa.Array], pa.Array]
+) -> pa.Array:
+    """The column's value in each row: the first of its names that has one."""
+    found = [parse(array) for _, array in names.pick(raw, column)]
+    if not found:
+        return parse(pa.nulls(raw.num_rows, pa.string()))
+    if found[0].null_count == 0 or len(found) == 1:
+        return found[0]
+    return pc.coalesce(*found)
+
+
+def _sent_at(raw: RawBatch, names: ColumnNames) -> tuple[pa.Array, pa.Array]:
+    """Instants, and whether there was a value at all (as a column with nulls where not).
+
+    `EntryTime` has whole seconds; `EntryTimeMilliSecs` has the rest.
+    """
+    instant = text = None
+    for name, array in names.pick(raw, "sent_at"):
+        if instant is not None and text.null_count == 0:
+            break
+        parsed = values.to_instants(array)
+        if name == "EntryTime":
+            millis = _first(raw, names, "sent_at_ms", values.to_integers).fill_null(0)
+            whole = pc.and_(
+                pc.equal(pc.multiply(pc.divide(parsed, 1_000_000), 1_000_000), parsed),
+                pc.and_(pc.greater_equal(millis, 0), pc.less(millis, 1000)),
+            )
+            parsed = pc.if_else(whole, pc.add(parsed, pc.multiply(millis, 1000)), parsed)
+        shown = array if array.null_count == 0 and parsed.null_count == 0 else values.to_text(array)
+        if instant is None:
+            instant, text = parsed, shown
+        else:  # a value that can't be understood is a reject, no reason to look further
+            unset = pc.is_null(text)
+            instant = pc.if_else(unset, parsed, instant)
+            text = pc.coalesce(values.to_text(text), values.to_text(shown))
+    if instant is None:
+        instant = text = pa.nulls(raw.num_rows, pa.int64())
+    return instant, text
+
+
+def _numpy(array: pa.Array) -> np.ndarray:
+    return array.to_numpy(zero_copy_only=False)
+
+
+def _nulls(array: pa.Array) -> np.ndarray:
+    if array.null_count == 0:
+        return np.zeros(len(array), bool)
+    return _numpy(array.is_null())
+
+
+_SHOWABLE = re.compile(r"[\w.:+/-]{1,40}", re.ASCII)
+
+
+def _shown(value: object) -> str:
+    """A value for a reject's detail: only what looks like one token, for it may be anybody's words."""
+    text = str(value)
+    return text if _SHOWABLE.fullmatch(text) else f"a text of {len(text)} characters"
+
+
+class _Checks:
+    """The fate of each row of a batch: the first skip, else the first reason to reject, else kept."""
+
+    def __init__(self, kind: str, raw: RawBatch, source: str):
+        self._kind, self._raw, self._source = kind, raw, source
+        self._kept = np.ones(raw.num_rows, bool)
+        self._found: list[tuple[int, str, str]] = []
+        self.counts: Counts = {f"{kind}_read": raw.num_rows + len(raw.malformed)}
+        if raw.malformed:
+            self.counts[f"{kind}_rejected_malformed_row"] = len(raw.malformed)
+
+    def skip(self, reason: str, where: np.ndarray) -> None:
+        self._drop(f"{self._kind}_skipped_{reason}", where)
+
+    def reject(self, reason: str, where: np.ndarray, value: pa.Array | None = None) -> None:
+        for index in self._drop(f"{self._kind}_rejected_{reason}", where):
+            detail = "" if value is None else _shown(value[index].as_py())
+            self._found.append((index, reason, detail))
+
+    def _drop(self, counter: str, where: np.ndarray) -> list[int]:
+        where = where & self._kept
+        indices = np.flatnonzero(where).tolist()
+        if indices:
+            self._kept &= ~where
+            self.counts[counter] = self.counts.get(counter, 0) + len(indices)
+        return indices
+
+    def rejects(self, *ids: pa.Array) -> list[Reject]:
+        rows = self._raw.rows() if self._found else None
+        found = [
+            Reject(
+                self._source,
+                int(rows[index]),
+                reason,
+                detail,
+                *(values_[index].as_py() for values_ in ids),
+                *(None,) * (2 - len(ids)),
+            )
+            for index, reason, detail in self._found
+        ]
+        return found + [
+            Reject(self._source, int(row), "malformed_row", detail, None, None)
+            for row, detail in self._raw.malformed
+        ]
+
+    def result(self, batch: pa.RecordBatch, schema: pa.Schema, *ids: pa.Array) -> Normalized:
+        if not self._kept.all():
+            batch = batch.filter(pa.array(self._kept))
+        return Normalized(
+            pa.RecordBatch.from_arrays(batch.columns, schema=schema),
+            self.rejects(*ids),
+            self.counts,
+        )

@@ -1,0 +1,40 @@
+"""Errors that are a person's to solve: one line each, that says what is wrong, where, what to do."""
+
+import re
+
+
+class JobError(Exception):
+    """The run can't give a result that one could trust. The text is one line."""
+
+
+class InputError(JobError):
+    """An input is missing, unreadable, truncated or has not the columns it must have."""
+
+
+class OutputError(JobError):
+    """The output can't be written or published."""
+
+
+class TooManyRejects(JobError):
+    """More rows were rejected than `max_reject_ratio` allows."""
+
+
+def find_job_error(error: BaseException) -> str | None:
+    """Returns the text of the `JobError` behind a runner's exception, or None.
+
+    A runner wraps what a worker raised: in a chain of causes where it ran in this process, as the
+    text of a traceback where it did not.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, JobError):
+            break
+        seen = seen.__cause__ or seen.__context__
+    text = str(seen if seen is not None else error)
+    if seen is None:
+        names = "|".join(c.__name__ for c in (JobError, *JobError.__subclasses__()))
+        found = re.findall(rf"(?:transforms\.errors\.|\b)(?:{names}): ([^\n]+)", text)
+        if not found:
+            return None
+        text = found[-1]
+    return re.sub(r" \[while running .*", "", text.splitlines()[0]).strip()

@@ -1,0 +1,741 @@
+"""File formats: how a file is cut into parts, and how a part becomes raw columns.
+
+A format decodes only the columns it is asked for, so message text goes no further than this module.
+Nothing here knows what a message is; nothing imports Beam: files come in as opened, seekable, binary.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any, NamedTuple
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from transforms.batches import RawBatch
+from transforms.errors import InputError
+
+PART_BYTES = 64 << 20
+BLOCK_BYTES = 32 << 20
+BATCH_ROWS = 1 << 18
+_LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
+_DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
+
+Open = Callable[[], IO[bytes]]
+
+
+class Part(NamedTuple):
+    """A part of a file: a range of bytes, of row groups, or the whole (`end` None)."""
+
+    start: int
+    end: int | None
+
+
+WHOLE = Part(0, None)
+
+
+class Format(NamedTuple):
+    """What the reader needs to know of a file format.
+
+    Attributes:
+      bytes_per_byte: size of the canonical columns over that of the file, roughly.
+      names: the columns of a file, nested ones with dots.
+      parts: cuts a file of so many bytes.
+      read: the raw batches of a part, with those of the named columns that the file has.
+    """
+
+    bytes_per_byte: float
+    names: Callable[[IO[bytes]], list[str]]
+    parts: Callable[[IO[bytes], int], list[Part]]
+    read: Callable[[Open, Part, Sequence[str]], Iterator[RawBatch]]
+
+
+def format_of(path: str) -> Format:
+    """Tells the format by the suffix.
+
+    Raises:
+      InputError: the suffix is none of those known.
+    """
+    name = path.lower()
+    for suffix, known in _FORMATS.items():
+        if name.endswith(suffix):
+            return known
+    raise InputError(f"{path}: unknown format; known suffixes: {' '.join(_FORMATS)}")
+
+
+def explain(path: str, error: Exception) -> InputError:
+    """The one line for a file that can't be read."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, EOFError):
+        said = f"it is truncated ({said})"
+    return InputError(f"{path}: can't be read: {said}")
+
+
+UNREADABLE = (pa.ArrowException, EOFError, OSError, ValueError, zlib.error, KeyError, IndexError)
+
+
+def _byte_ranges(size: int) -> list[Part]:
+    count = max(1, size // PART_BYTES)
+    edges = [size * i // count for i in range(count + 1)]
+    return [Part(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _gunzipped(open_file: Open) -> Open:
+    return lambda: gzip.GzipFile(fileobj=open_file())  # type: ignore[return-value]
+
+
+def _zipped(plain: Format) -> Format:
+    return Format(
+        plain.bytes_per_byte * 8,
+        lambda file: plain.names(gzip.GzipFile(fileobj=file)),  # type: ignore[arg-type]
+        lambda file, size: [WHOLE],
+        lambda open_file, part, names: plain.read(_gunzipped(open_file), part, names),
+    )
+
+
+def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
+    """A column under its name, or inside structs along the dots of the name."""
+    if name in table.schema.names:
+        column = table.column(name)
+    else:
+        top, *path = name.split(".")
+        if not path or top not in table.schema.names:
+            return None
+        column = table.column(top)
+        if not pa.types.is_struct(column.type):
+            return None
+        try:
+            column = pc.struct_field(column, path)
+        except pa.ArrowInvalid:
+            return None
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column
+
+
+def _columns(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
+    found = ((name, _column(table, name)) for name in names)
+    return {name: column for name, column in found if column is not None}
+
+
+def _ordinals(first: int, count: int) -> Callable[[], np.ndarray]:
+    return lambda: np.arange(first, first + count)
+
+
+# Lines
+
+
+def _line_start(file: IO[bytes], offset: int, size: int) -> int:
+    """Where the first line begins that begins at `offset` or later."""
+    if offset <= 0:
+        return 0
+    file.seek(offset - 1)
+    while block := file.read(1 << 16):
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return min(size, file.tell() - len(block) + newline + 1)
+    return size
+
+
+def _read_exactly(file: IO[bytes], count: int | None) -> Iterator[bytes]:
+    """The next `count` bytes (None: all) in blocks."""
+    while count is None or count > 0:
+        block = file.read(BLOCK_BYTES if count is None else min(BLOCK_BYTES, count))
+        if not block:
+            break
+        if count is not None:
+            count -= len(block)
+        yield block
+
+
+def _line_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, each block whole lines."""
+    rest: list[bytes] = []
+    for block in blocks:
+        newline = block.rfind(b"\n") + 1
+        if not newline:
+            rest.append(block)
+            continue
+        yield b"".join([*rest, block[:newline]])
+        rest = [block[newline:]]
+    if last := b"".join(rest):
+        yield last
+
+
+def _count_lines(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
+
+
+def _line_part(open_file: Open, part: Part) -> tuple[Iterator[bytes], Callable[[], int]]:
+    """The bytes of the lines that begin in a part, and a function for the first one's number."""
+    file = open_file()
+    if part.end is None:
+        return _read_exactly(file, None), lambda: 1
+    size = file.seek(0, io.SEEK_END)
+    start, end = _line_start(file, part.start, size), _line_start(file, part.end, size)
+    file.seek(start)
+
+    def first_line() -> int:
+        return 1 + sum(block.count(b"\n") for block in _read_exactly(open_file(), start))
+
+    return _read_exactly(file, end - start), first_line
+
+
+class _LineCounter:
+    """Row numbers of the blocks of a part, counted from its first line, known only when asked for."""
+
+    def __init__(self, first_line: Callable[[], int]):
+        self._first_line, self._before, self._known = first_line, 0, None
+
+    def advance(self, lines: int) -> Callable[[], int]:
+        before = self._before
+        self._before += lines
+        return lambda: self._first() + before
+
+    def _first(self) -> int:
+        if self._known is None:
+            self._known = self._first_line()
+        return self._known
+
+
+# JSON
+
+_PAGE = "conversationEntries"  # Connect REST: one response is an object with this array
+
+
+def _json_names(rows: Iterator[Any]) -> list[str]:
+    names: dict[str, None] = {}
+    for row in rows:
+        if isinstance(row, dict):
+            for name, value in row.items():
+                names[name] = None
+                if isinstance(value, dict):
+                    names.update(dict.fromkeys(f"{name}.{key}" for key in value))
+                    names.update(
+                        (f"{name}.{key}.{k}", None)
+                        for key, nested in value.items()
+                        if isinstance(nested, dict)
+                        for k in nested
+                    )
+    return list(names)
+
+
+def _json_lines_names(file: IO[bytes]) -> list[str]:
+    def rows() -> Iterator[Any]:
+        for line in file.read(1 << 20).splitlines():
+            try:
+                value = json.loads(line)
+            except ValueError:
+                continue
+            yield from value[_PAGE] if isinstance(value, dict) and _PAGE in value else [value]
+
+    return _json_names(rows())
+
+
+def _look_up(row: dict[str, Any], name: str) -> Any:
+    if name in row:
+        return row[name]
+    value: Any = row
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _as_text(value: Any) -> str | None:
+    """A JSON scalar as text; of a list the first messaging session's id."""
+    if isinstance(value, list):
+        ours = (v for v in value if isinstance(v, str) and v.startswith("0Mw"))
+        return next(ours, None)
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return None if isinstance(value, dict) else json.dumps(value)
+
+
+def _json_batch(
+    rows: list[tuple[int, Any]], names: Sequence[str], malformed: list[tuple[int, str]]
+) -> RawBatch:
+    """Rows one by one: for what the fast way can't read, and to find which line it was."""
+    kept: list[int] = []
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    for number, row in rows:
+        if not isinstance(row, dict):
+            malformed.append((number, "not a JSON object"))
+            continue
+        texts = [_as_text(_look_up(row, name)) for name in names]
+        try:
+            "".join(text for text in texts if text).encode()
+        except UnicodeEncodeError:
+            malformed.append((number, "not UTF-8"))
+            continue
+        kept.append(number)
+        for column, text in zip(columns.values(), texts, strict=True):
+            column.append(text)
+    arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
+    return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed)
+
+
+def _json_lines_slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
+    rows: list[tuple[int, Any]] = []
+    malformed: list[tuple[int, str]] = []
+    for number, line in enumerate(block.split(b"\n"), first):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError) as error:
+            said = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+            malformed.append((number, f"not JSON: {said}"))
+            continue
+        if isinstance(value, dict) and isinstance(value.get(_PAGE), list):
+            rows.extend((number, entry) for entry in value[_PAGE])
+        else:
+            rows.append((number, value))
+    return _json_batch(rows, names, malformed)
+
+
+_JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), list: pa.list_(pa.string())}
+
+
+def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
+    """The needed columns with the types that the first lines have; text where they have none."""
+    samples = []
+    for line in block[: 1 << 16].splitlines()[:32]:
+        try:
+            samples.append(json.loads(line))
+        except ValueError:
+            continue
+    tree: dict[str, Any] = {}
+    for name in names:
+        found = (_look_up(row, name) for row in samples if isinstance(row, dict))
+        value = next((v for v in found if v is not None), "")
+        kind = _JSON_TYPES.get(type(value))
+        if kind is None:
+            return None
+        tree[name] = kind
+        *path, leaf = name.split(".")
+        if path:
+            node = tree
+            for key in path:
+                node = node.setdefault(key, {})
+                if not isinstance(node, dict):
+                    return None
+            node[leaf] = kind
+
+    def build(node: Any) -> pa.DataType:
+        if not isinstance(node, dict):
+            return node
+        return pa.struct([(key, build(child)) for key, child in node.items()])
+
+    return pa.schema([(name, build(node)) for name, node in tree.items()])
+
+
+def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
+    """The columns of a block in which every line is one plain row, else None."""
+    if f'"{_PAGE}"'.encode() in block:
+        return None
+    schema = _json_schema(block, names)
+    if schema is None:
+        return None
+    try:
+        table = pa.json.read_json(
+            pa.BufferReader(block),
+            read_options=pa.json.ReadOptions(block_size=max(1 << 20, len(block) // 8)),
+            parse_options=pa.json.ParseOptions(
+                explicit_schema=schema, unexpected_field_behavior="ignore"
+            ),
+        )
+        if table.num_rows != _count_lines(block):
+            return None
+        table.validate(full=True)  # UTF-8
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    columns = {}
+    for name in names:
+        column = table.column(name).combine_chunks()
+        if "." in name:
+            nested = pc.struct_field(table.column(name.split(".")[0]), name.split(".")[1:])
+            column = pc.coalesce(column, nested.combine_chunks())
+        if column.null_count < len(column):
+            columns[name] = column
+    return columns
+
+
+def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+    blocks, first_line = _line_part(open_file, part)
+    counter = _LineCounter(first_line)
+    for block in _line_blocks(blocks):
+        block = block.removeprefix(codecs.BOM_UTF8)
+        count = _count_lines(block)
+        first = counter.advance(count)
+        columns = _json_lines_fast(block, names)
+        if columns is None:
+            yield _json_lines_slowly(block, first(), names)
+        else:
+            yield RawBatch(
+                columns, count, lambda first=first, n=count: np.arange(n) + first()
+            )
+
+
+def _json_document(file: IO[bytes]) -> list[Any]:
+    """The rows of a JSON document: a page of the Connect REST resource, or an array of pages or rows."""
+    value = json.loads(file.read().decode("utf-8-sig"))
+    rows: list[Any] = []
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, dict) and isinstance(item.get(_PAGE), list):
+            rows.extend(item[_PAGE])
+        else:
+            rows.append(item)
+    return rows
+
+
+def _read_json_document(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+    yield _json_batch(list(enumerate(_json_document(open_file()), 1)), names, [])
+
+
+# CSV
+
+
+class _Header(NamedTuple):
+    names: list[str]
+    delimiter: str
+    num_bytes: int  # of the file, byte order mark and line end included
+
+
+def _csv_header(file: IO[bytes]) -> _Header:
+    line = file.readline()
+    text = line.decode("utf-8-sig").rstrip("\r\n")
+    delimiter = max(_DELIMITERS, key=text.count)
+    names = next(csv.reader([text], delimiter=delimiter), [])
+    return _Header(names, delimiter, len(line))
+
+
+def _csv_parts(file: IO[bytes], size: int) -> list[Part]:
+    """Byte ranges where no line end is inside quotes: every line has an even number of them."""
+    ranges = _byte_ranges(size)
+    if len(ranges) > 1:
+        for block in _line_blocks(_read_exactly(file, None)):
+            if b'"' in block and np.any(_open_quotes(block)[0]):
+                return [WHOLE]
+    return ranges
+
+
+def _open_quotes(block: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """For each line end of a block that begins outside quotes: whether it is inside; and where it is."""
+    data = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    return np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 1, ends
+
+
+def _record_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, each block whole records; one that never ends is cut off after its first line."""
+    rest = b""
+    for block in _line_blocks(blocks):
+        rest += block
+        while rest:
+            inside, ends = _open_quotes(rest)
+            cut = int(ends[~inside][-1]) + 1 if not inside.all() else 0
+            if cut:
+                yield rest[:cut]
+                rest = rest[cut:]
+            if len(rest) <= _LONGEST_RECORD_BYTES:
+                break
+            cut = rest.find(b"\n") + 1 or len(rest)
+            yield rest[:cut]
+            rest = rest[cut:]
+    if rest:
+        yield rest
+
+
+def _csv_fast(block: bytes, header: _Header, names: Sequence[str]) -> dict[str, pa.Array] | None:
+    """The columns of a block in which every record is as it should be, else None."""
+    records = _count_lines(block)
+    if b'"' in block:
+        inside, _ = _open_quotes(block)
+        if len(inside) and inside[-1]:
+            return None
+        records -= int(inside.sum())
+    wanted = {name: str(header.names.index(name)) for name in names if name in header.names}
+    invalid = []
+    try:
+        table = pa.csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pa.csv.ReadOptions(
+                column_names=[str(i) for i in range(len(header.names))],
+                block_size=max(1 << 20, len(block) // 8),
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=header.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=lambda row: invalid.append(row) or "skip",
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=list(wanted.values()),
+                column_types={column: pa.string() for column in wanted.values()},
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if invalid or table.num_rows != records:
+        return None
+    return {name: table.column(column).combine_chunks() for name, column in wanted.items()}
+
+
+def _csv_slowly(block: bytes, first: int, header: _Header, names: Sequence[str]) -> RawBatch:
+    """Record by record. A record that does not fit the header loses its first line alone."""
+    wanted = {name: header.names.index(name) for name in names if name in header.names}
+    columns: dict[str, list[str]] = {name: [] for name in wanted}
+    kept: list[int] = []
+    malformed: list[tuple[int, str]] = []
+    lines = block.split(b"\n")
+    at = 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        end, quotes, size = at, lines[at].count(b'"'), len(lines[at])
+        while quotes % 2 and end + 1 < len(lines) and size <= _LONGEST_RECORD_BYTES:
+            end += 1
+            quotes += lines[end].count(b'"')
+            size += len(lines[end])
+        text = b"\n".join(lines[at : end + 1]).decode("utf-8", "surrogateescape").rstrip("\r")
+        wrong = "a quote is never closed" if quotes % 2 else None
+        if wrong is None:
+            fields = next(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter))
+            if len(fields) != len(header.names):
+                wrong = f"{len(fields)} fields, the header has {len(header.names)}"
+        if wrong is None:
+            values = [fields[index] for index in wanted.values()]
+            try:
+                "".join(values).encode()
+            except UnicodeEncodeError:
+                wrong = "not UTF-8"
+        if wrong is not None:
+            malformed.append((first + at, wrong))
+            at += 1
+            continue
+        kept.append(first + at)
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+        at = end + 1
+    arrays = {
+        name: pa.array(column, pa.string(), mask=np.array([not v for v in column], bool))
+        for name, column in columns.items()
+    }
+    return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed)
+
+
+def _read_csv(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+    header = _csv_header(open_file())
+    blocks, first_line = _line_part(open_file, part)
+    counter = _LineCounter(first_line)
+    whole = part.end is None or part.start == 0
+    for block in _record_blocks(blocks):
+        if whole:  # the header's line comes first
+            block, whole = block[header.num_bytes :], False
+            counter.advance(1)
+            if not block:
+                continue
+        count = _count_lines(block)
+        first = counter.advance(count)
+        columns = _csv_fast(block, header, names)
+        if columns is None:
+            yield _csv_slowly(block, first(), header, names)
+        else:
+            num_rows = len(next(iter(columns.values()))) if columns else 0
+            yield RawBatch(
+                columns,
+                num_rows,
+                lambda first=first, block=block: first() + _record_lines(block),
+            )
+
+
+def _record_lines(block: bytes) -> np.ndarray:
+    """The line, from 0, on which each record of a block begins."""
+    inside, ends = _open_quotes(block)
+    after = np.flatnonzero(~inside) + 1
+    starts = np.concatenate([[0], after])
+    return starts[:-1] if block.endswith(b"\n") else starts
+
+
+# Parquet
+
+
+def _parquet_names(file: IO[bytes]) -> list[str]:
+    schema = pq.ParquetFile(file).schema
+    leaves = (schema.column(i).path.split(".list.")[0] for i in range(len(schema)))
+    return list(dict.fromkeys(leaves))
+
+
+def _parquet_parts(file: IO[bytes], size: int) -> list[Part]:
+    metadata = pq.ParquetFile(file).metadata
+    parts, start, num_bytes = [], 0, 0
+    for group in range(metadata.num_row_groups):
+        num_bytes += metadata.row_group(group).total_byte_size
+        if num_bytes >= PART_BYTES:
+            parts.append(Part(start, group + 1))
+            start, num_bytes = group + 1, 0
+    if start < metadata.num_row_groups:
+        parts.append(Part(start, metadata.num_row_groups))
+    return parts
+
+
+def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+    file = pq.ParquetFile(open_file())
+    leaves = _parquet_names(open_file())
+    columns = [name for name in names if name in leaves]
+    texts = [n for n in columns if n in file.schema_arrow.names]
+    texts = [n for n in texts if pa.types.is_string(file.schema_arrow.field(n).type)]
+    # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
+    file = pq.ParquetFile(open_file(), read_dictionary=texts)
+    row = 1 + sum(file.metadata.row_group(i).num_rows for i in range(part.start))
+    groups = range(part.start, part.end or 0)
+    for batch in file.iter_batches(BATCH_ROWS, row_groups=list(groups), columns=columns):
+        yield RawBatch(_columns(batch, columns), len(batch), _ordinals(row, len(batch)))
+        row += len(batch)
+
+
+# Avro
+
+
+def _avro_header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
+    """The schema, the whole header, and the marker that ends each block."""
+    reader = fastavro.block_reader(file)
+    size = file.tell()
+    file.seek(0)
+    header = file.read(size)
+    return reader.writer_schema, header, header[-16:]  # type: ignore[return-value]
+
+
+def _avro_names(file: IO[bytes]) -> list[str]:
+    def walk(schema: Any, prefix: str) -> Iterator[str]:
+        for field in schema["fields"]:
+            kind = field["type"]
+            nested = [kind] if isinstance(kind, dict) else kind if isinstance(kind, list) else []
+            records = [t for t in nested if isinstance(t, dict) and t.get("type") == "record"]
+            if not records:
+                yield prefix + field["name"]
+            for record in records:
+                yield from walk(record, f"{prefix}{field['name']}.")
+
+    return list(walk(_avro_header(file)[0], ""))
+
+
+def _find(file: IO[bytes], marker: bytes, start: int) -> int:
+    """Where the marker first begins at `start` or later, -1 if nowhere."""
+    file.seek(start)
+    at, rest = start, b""
+    while block := file.read(1 << 20):
+        rest += block
+        found = rest.find(marker)
+        if found >= 0:
+            return at + found
+        at += len(rest) - len(marker) + 1
+        rest = rest[-len(marker) + 1 :]
+    return -1
+
+
+def _avro_rows_before(file: IO[bytes], header_bytes: int, end: int) -> int:
+    """Counts rows by the heads of the blocks up to an offset."""
+
+    def varint() -> int:
+        value = shift = 0
+        while True:
+            byte = file.read(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    file.seek(header_bytes)
+    rows = 0
+    while file.tell() < end:
+        rows += varint()
+        file.seek(varint() + 16, io.SEEK_CUR)
+    return rows
+
+
+def _read_avro(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+    file = open_file()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    schema, header, marker = _avro_header(file)
+    file.seek(size - 16)
+    if file.read(16) != marker:
+        raise EOFError("its last block is not complete")
+    # A block belongs to the part in which the marker before it begins; the header ends with one.
+    first = _find(file, marker, max(part.start, len(header) - 16))
+    last = _find(file, marker, max(part.end or 0, len(header) - 16))
+    start, end = first + 16, size if last < 0 else last + 16
+    if first < 0 or start >= end:
+        return
+    file.seek(start)
+    blocks = io.BytesIO(header + file.read(end - start))
+    tops = {name.split(".")[0] for name in names} | set(names)
+    needed = dict(schema, fields=[f for f in schema["fields"] if f["name"] in tops])
+    try:
+        fastavro.parse_schema(needed)
+    except fastavro.schema.UnknownType:  # a needed field names a type that another one defines
+        needed = schema
+    base: list[int] = []
+
+    def first_row() -> int:
+        if not base:
+            base.append(1 + _avro_rows_before(open_file(), len(header), start))
+        return base[0]
+
+    reader = fastavro.reader(blocks, reader_schema=needed)
+    seen = 0
+    while rows := list(itertools.islice(reader, BATCH_ROWS)):
+        columns = {}
+        for name in names:
+            column = [_look_up(row, name) for row in rows]
+            if any(value is not None for value in column):
+                columns[name] = _python_column(column)
+        yield RawBatch(
+            columns, len(rows), lambda seen=seen, n=len(rows): np.arange(n) + first_row() + seen
+        )
+        seen += len(rows)
+
+
+def _python_column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a union of several types
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
+
+
+_JSON_LINES = Format(0.4, _json_lines_names, lambda file, size: _byte_ranges(size), _read_json_lines)
+_JSON = Format(
+    0.4,
+    lambda file: _json_names(iter(_json_document(file))),
+    lambda file, size: [WHOLE],
+    _read_json_document,
+)
+_CSV = Format(0.6, lambda file: _csv_header(file).names, _csv_parts, _read_csv)
+
+_FORMATS = {
+    ".avro": Format(1.5, _avro_names, lambda file, size: _byte_ranges(size), _read_avro),
+    ".parquet": Format(3.0, _parquet_names, _parquet_parts, _read_parquet),
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+    ".json": _JSON,
+    ".csv": _CSV,
+    ".jsonl.gz": _zipped(_JSON_LINES),
+    ".ndjson.gz": _zipped(_JSON_LINES),
+    ".json.gz": _zipped(_JSON),
+    ".csv.gz": _zipped(_CSV),
+}

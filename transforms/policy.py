@@ -1,0 +1,49 @@
+"""The policy: what Salesforce leaves open about its metrics, and which sessions are asked for."""
+
+import dataclasses
+from typing import Literal, get_args
+
+ResponseFrom = Literal["first_message", "last_message"]
+Bots = Literal["ignore", "answer"]
+Rounding = Literal["half_up", "floor", "ceil"]
+LateMessages = Literal["include", "exclude"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """How the metrics are computed, and for which sessions. `docs/decisions.md` has the reasons.
+
+    Attributes:
+      response_from: which message of the other side's turn a response is timed from.
+      bots: `ignore` leaves bots out of the agent's clock before turns are formed; `answer` lets a
+        bot's turn answer the end user, so an agent's turn right after it is no response.
+      rounding: of averages and maxima to whole seconds.
+      late_messages: whether messages later than the session's end count.
+      closed_from_us, closed_until_us: sessions with `ended_at` in this half-open range alone.
+      created_from_us, created_until_us: sessions with `created_at` in this half-open range alone.
+        All four are microseconds since the epoch, UTC; None is no bound.
+
+    Raises:
+      ValueError: a value that there is not.
+    """
+
+    response_from: ResponseFrom = "first_message"
+    bots: Bots = "ignore"
+    rounding: Rounding = "half_up"
+    late_messages: LateMessages = "include"
+    closed_from_us: int | None = None
+    closed_until_us: int | None = None
+    created_from_us: int | None = None
+    created_until_us: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (
+            ("response_from", ResponseFrom),
+            ("bots", Bots),
+            ("rounding", Rounding),
+            ("late_messages", LateMessages),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}"
+                )

@@ -1,0 +1,172 @@
+"""Values as exports write them, to the types that the project computes with. Arrow arrays in and out.
+
+A parser gives null where there is no value and where the value can't be understood; the caller tells
+the two apart by looking at its input. An empty text is no value: a Bulk API CSV has no other null.
+"""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+_SHORTEST_ISO_8601 = len("2024-10-02T12:00:00")
+_NUMBER = r"^-?\d{1,18}(\.\d+)?$"
+_INTEGER = r"^-?\d{1,18}(\.0*)?$"
+# The years 1 to 9999, which every sink can hold.
+_MIN_US, _MAX_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+SESSION_ID_PREFIX = "0Mw"
+_SHORT_SESSION_ID = re.compile(r"0Mw[0-9A-Za-z]{12}", re.ASCII)
+_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def _leniently(
+    convert: Callable[[pa.Array], pa.Array], array: pa.Array, to: pa.DataType
+) -> pa.Array:
+    """Converts what can be converted; bad values are found by halving, as they are few."""
+    try:
+        return convert(array)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        if len(array) == 1:
+            return pa.nulls(1, to)
+    half = len(array) // 2
+    return pa.concat_arrays(
+        [_leniently(convert, array[:half], to), _leniently(convert, array[half:], to)]
+    )
+
+
+def to_text(array: pa.Array) -> pa.Array:
+    """Any scalar column as text; of a list (`relatedRecords`) the first messaging session's id."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pc.take(to_text(array.dictionary), array.indices)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(array), pa.string())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _first_session_id(array)
+    if pa.types.is_floating(kind):
+        whole = pc.equal(pc.floor(array), array)
+        array = pc.if_else(whole, pc.cast(pc.cast(array, pa.int64(), safe=False), pa.string()),
+                           pc.cast(array, pa.string()))
+    elif not pa.types.is_string(kind):
+        array = _leniently(lambda values: values.cast(pa.string()), array, pa.string())
+    if pc.min(pc.binary_length(array)).as_py() == 0:
+        array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+    return array
+
+
+def _first_session_id(lists: pa.Array) -> pa.Array:
+    parents = pc.list_parent_indices(lists).to_numpy()
+    items = to_text(pc.list_flatten(lists))
+    ours = np.flatnonzero(
+        pc.starts_with(items, SESSION_ID_PREFIX).fill_null(False).to_numpy(zero_copy_only=False)
+    )
+    parents, first = np.unique(parents[ours], return_index=True)
+    chosen = np.full(len(lists), -1)
+    chosen[parents] = ours[first]
+    return items.take(pa.array(chosen, mask=chosen < 0))
+
+
+def to_instants(array: pa.Array) -> pa.Array:
+    """Instants as int64 microseconds since the epoch, UTC.
+
+    Native timestamps; ISO 8601 to the second or finer, with `Z`, an offset, or no zone, which is UTC;
+    numbers, also as text, which are epoch milliseconds. What is finer than a microsecond is cut off.
+    A bare date is no instant.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pc.take(to_instants(array.dictionary), array.indices)
+    if pa.types.is_timestamp(kind):
+        micros = pa.timestamp("us", kind.tz)
+        if kind.unit == "ns":
+            array = pc.floor_temporal(array, unit="microsecond")
+        result = _leniently(lambda v: v.cast(micros).cast(pa.int64()), array, pa.int64())
+    elif pa.types.is_integer(kind):
+        result = _leniently(
+            lambda v: pc.multiply_checked(v.cast(pa.int64()), 1000), array, pa.int64()
+        )
+    elif pa.types.is_floating(kind):
+        result = _leniently(
+            lambda v: pc.round(pc.multiply(v, 1000.0)).cast(pa.int64()), array, pa.int64()
+        )
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        result = _instants_of_text(to_text(array))
+    else:
+        return pa.nulls(len(array), pa.int64())
+    bounds = pc.min_max(result).as_py()
+    if bounds["min"] is not None and not _MIN_US <= bounds["min"] <= bounds["max"] <= _MAX_US:
+        known = pc.and_(pc.greater_equal(result, _MIN_US), pc.less_equal(result, _MAX_US))
+        result = pc.if_else(known, result, pa.scalar(None, pa.int64()))
+    return result
+
+
+def _instants_of_text(text: pa.Array) -> pa.Array:
+    utc = pa.timestamp("us", "UTC")
+    shortest = pc.min(pc.binary_length(text)).as_py()
+    if shortest is None:
+        return pa.nulls(len(text), pa.int64())
+    if shortest >= _SHORTEST_ISO_8601:
+        try:  # every value with a zone and up to six digits of fraction: the usual file
+            return text.cast(utc).cast(pa.int64())
+        except pa.ArrowInvalid:
+            pass
+    result = pa.nulls(len(text), pa.int64())
+    iso = pc.match_substring_regex(text, _ISO_8601).fill_null(False)
+    if pc.any(iso).as_py():
+        zoned = pc.replace_substring_regex(text.filter(iso), r"(\.\d{6})\d+", r"\1")
+        zoned = pc.if_else(
+            pc.match_substring_regex(zoned, _ZONE),
+            zoned,
+            pc.binary_join_element_wise(zoned, "Z", ""),
+        )
+        parsed = _leniently(lambda v: v.cast(utc).cast(pa.int64()), zoned, pa.int64())
+        result = pc.replace_with_mask(result, iso, parsed)
+    for pattern, number in ((_NUMBER, pa.float64()), (r"^-?\d{1,18}$", pa.int64())):
+        numeric = pc.match_substring_regex(text, pattern).fill_null(False)
+        if pc.any(numeric).as_py():
+            parsed = to_instants(text.filter(numeric).cast(number))
+            result = pc.replace_with_mask(result, numeric, parsed)
+    return result
+
+
+def to_integers(array: pa.Array) -> pa.Array:
+    """Whole numbers, also written as text or with a fraction of zero, as int64."""
+    if pa.types.is_integer(array.type):
+        return _leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
+    text = to_text(array)
+    whole = pc.match_substring_regex(text, _INTEGER)
+    text = pc.replace_substring_regex(text, r"\..*$", "")
+    return pc.if_else(whole, text, pa.scalar(None, pa.string())).cast(pa.int64())
+
+
+def long_session_id(session_id: str) -> str:
+    """The 18-character form of a 15-character messaging session id; any other id as it is.
+
+    Three chunks of five characters give a check character each: bit i is set where character i is
+    an upper-case letter, the five bits index A-Z0-5.
+    """
+    if not _SHORT_SESSION_ID.fullmatch(session_id):
+        return session_id
+    chunks = (session_id[i : i + 5] for i in range(0, 15, 5))
+    return session_id + "".join(
+        _CHECKSUM[sum(("A" <= char <= "Z") << i for i, char in enumerate(chunk))]
+        for chunk in chunks
+    )
+
+
+def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
+    """Session ids in one form, as a dictionary array whose values are distinct."""
+    encoded = to_text(array).dictionary_encode()
+    ids = encoded.dictionary
+    short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
+    if not pc.any(short).as_py():
+        return encoded
+    again = pa.array([long_session_id(i) for i in ids.to_pylist()], pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(
+        again.indices.take(encoded.indices), again.dictionary
+    )

@@ -1,0 +1,257 @@
+"""Writes metrics as six records per session: `WriteMetrics`.
+
+Files are cut by session id, so that they are sorted throughout when read in the order of their names.
+Where they are cut depends on the sessions alone, not on how they were computed.
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms import publishing, records
+from transforms.batches import Counts, Reject
+from transforms.computing import Metrics
+from transforms.counting import add_counts, emit_counts
+from transforms.errors import TooManyRejects
+from transforms.sharding import shard_of
+from transforms.shards import METRICS
+
+SESSIONS_PER_FILE = 1 << 18
+_SAMPLED = 1 << 10  # one session in so many tells where files are cut
+_DAY_US = 86_400_000_000
+_RECORD_FILE = re.compile(
+    r"(?:created_date=(?P<day>\d{4}-\d{2}-\d{2})/)?"
+    rf"metrics-\d{{5}}-of-\d{{5}}\.(?:{'|'.join(records.WRITERS)})"
+)
+_REJECT_FILE = re.compile(r"rejects-\d{5}-of-\d{5}\.jsonl")
+_REJECTS_NAME = "rejects-00000-of-00001.jsonl"
+
+FileKey = tuple[str, int, int]
+"""Partition (empty, or `created_date=...`), number of the file in it, and how many there are."""
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class WriteMetrics(beam.PTransform):
+    """Writes the records and the rejects, and publishes them all or not at all.
+
+    Takes `Metrics`. The directory then holds this run's files and no others of an earlier run; files
+    that are not of this project stay. The same records give the same bytes.
+
+    Attributes:
+      output: directory, of any Beam filesystem.
+      output_format: `avro`, `parquet`, `csv` (for Bulk API 2.0 ingest) or `jsonl`.
+      partition_by: `day` puts the records of each day (UTC, of the session's end) into a directory
+        `created_date=YYYY-MM-DD`.
+      days: with `partition_by="day"`, the half-open range of days whose earlier files are replaced or,
+        where there are no records now, removed; None is no bound.
+      rejects: directory for the rejects; by default `rejects` in the output.
+      max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
+      summary: file for the counts, as JSON.
+
+    Raises (in the pipeline):
+      TooManyRejects: see `max_reject_ratio`.
+      OutputError: the filesystem says no.
+    """
+
+    output: str
+    output_format: Literal["avro", "parquet", "csv", "jsonl"] = "avro"
+    partition_by: Literal["none", "day"] = "none"
+    days: tuple[str | None, str | None] = (None, None)
+    rejects: str | None = None
+    max_reject_ratio: float = 0.01
+    summary: str | None = None
+
+    def expand(self, metrics: Metrics) -> beam.PCollection:
+        """Applies the transform; gives the counts of the whole run, once published."""
+        pipeline = metrics.batches.pipeline
+        by_day = self.partition_by == "day"
+        cuts = beam.pvalue.AsDict(
+            metrics.batches
+            | "SampleSessions" >> beam.FlatMap(sample_sessions, by_day)
+            | "GroupSamples" >> beam.GroupByKey()
+            | "CutFiles" >> beam.MapTuple(lambda partition, samples: (partition, cut(samples)))
+        )
+        batches = metrics.batches
+        if not by_day:  # a run without sessions has a file without records
+            empty = pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
+            empty |= "NoBatch" >> beam.Map(_no_sessions).with_output_types(pa.RecordBatch)
+            batches = (batches, empty) | "AllBatches" >> beam.Flatten()
+        files = (
+            batches
+            | "KeyByFile"
+            >> beam.FlatMap(split_by_file, by_day, cuts).with_output_types(
+                tuple[FileKey, pa.RecordBatch]
+            )
+            | "GroupByFile" >> beam.GroupByKey()
+            | "WriteFiles" >> beam.MapTuple(self._write_file)
+        )
+        reject_files = (
+            metrics.rejects
+            | "KeyRejects" >> beam.Map(lambda reject: (0, reject))
+            | "GroupRejects" >> beam.GroupByKey()
+            | "WriteRejects" >> beam.MapTuple(self._write_rejects)
+        )
+        counts = metrics.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
+        return (
+            pipeline
+            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Publish"
+            >> beam.Map(
+                self._publish,
+                beam.pvalue.AsIter(files),
+                beam.pvalue.AsIter(reject_files),
+                beam.pvalue.AsSingleton(counts),
+            )
+        )
+
+    @property
+    def rejects_directory(self) -> str:
+        """Where the rejects go."""
+        return self.rejects or f"{self.output.rstrip('/')}/rejects"
+
+    @property
+    def rejects_within(self) -> str | None:
+        """The path of the rejects' directory inside the output; None where it is outside."""
+        if self.rejects is None:
+            return "rejects"
+        output, rejects = (os.path.abspath(p) for p in (self.output, self.rejects))
+        inside = publishing.is_local(self.rejects) and rejects.startswith(output + os.sep)
+        return os.path.relpath(rejects, output) if inside else None
+
+    def _write_file(
+        self, key: FileKey, batches: Iterable[pa.RecordBatch]
+    ) -> tuple[str, int]:
+        partition, number, of = key
+        table = pa.Table.from_batches(list(batches), METRICS).combine_chunks()
+        table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
+        rows = table.combine_chunks().to_batches() or [_no_sessions()]
+        name = f"metrics-{number:05d}-of-{of:05d}.{self.output_format}"
+        name = f"{partition}/{name}" if partition else name
+        content = records.encode(rows[0], self.output_format)
+        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", content)
+        return name, len(rows[0]) * records.NUM_TYPES
+
+    def _write_rejects(self, key: int, rejects: Iterable[Reject]) -> str:
+        rows = sorted(rejects, key=lambda reject: tuple(str(v).rjust(20) for v in reject))
+        lines = (json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rows)
+        within = self.rejects_within
+        name = _REJECTS_NAME if within is None else f"{within}/{_REJECTS_NAME}"
+        directory = self.rejects_directory if within is None else self.output
+        content = "".join(lines).encode("utf-8", "replace")
+        publishing.write_file(f"{publishing.staging_of(directory)}/{name}", content)
+        return name
+
+    def _publish(
+        self,
+        _: None,
+        files: Iterable[tuple[str, int]],
+        reject_files: Iterable[str],
+        counts: Counts,
+    ) -> Counts:
+        check_rejects(counts, self.max_reject_ratio)
+        names = [name for name, _ in files]
+        reject_names = list(reject_files)
+        written = {"records_written": sum(number for _, number in files)}
+        list(emit_counts(written))
+        counts = add_counts([counts, written])
+        within = self.rejects_within
+        if within is None:
+            publishing.publish(
+                self.rejects_directory,
+                reject_names,
+                lambda name: bool(_REJECT_FILE.fullmatch(name)),
+            )
+        else:
+            names += reject_names
+        publishing.publish(self.output, names, self._owns)
+        if self.summary:
+            content = json.dumps(counts, indent=2) + "\n"
+            publishing.write_file(self.summary, content.encode())
+        return counts
+
+    def _owns(self, name: str) -> bool:
+        if self.rejects_within is not None:
+            folder, file = os.path.split(name)
+            if folder == os.path.normpath(self.rejects_within) and _REJECT_FILE.fullmatch(file):
+                return True
+        found = _RECORD_FILE.fullmatch(name)
+        if not found:
+            return False
+        if self.partition_by == "none" or found["day"] is None:
+            return True
+        start, end = self.days
+        return (start is None or start <= found["day"]) and (end is None or found["day"] < end)
+
+
+def _no_sessions(_: bytes = b"") -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], METRICS)
+
+
+def partitions(metrics: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Cuts a batch of schema `METRICS` by the day of the session's end, UTC; order is kept."""
+    if not by_day:
+        yield "", metrics
+        return
+    days = metrics.column("ended_at_us").to_numpy() // _DAY_US
+    for day in np.unique(days).tolist():
+        date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
+        yield f"created_date={date.isoformat()}", metrics.filter(pa.array(days == day))
+
+
+def sample_sessions(
+    metrics: pa.RecordBatch, by_day: bool
+) -> Iterator[tuple[str, tuple[int, list[str]]]]:
+    """For each partition the number of sessions in a batch, and the ids of some, picked by hash."""
+    for partition, rows in partitions(metrics, by_day):
+        ids = rows.column("session_id").to_pylist()
+        yield partition, (len(ids), [i for i in ids if shard_of(i, _SAMPLED) == 0])
+
+
+def cut(samples: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
+    """The session ids at which the second and each further file of a partition begins."""
+    samples = list(samples)
+    files = -(-sum(number for number, _ in samples) // SESSIONS_PER_FILE)
+    ids = sorted(session_id for _, some in samples for session_id in some)
+    return [ids[len(ids) * i // files] for i in range(1, files)] if ids else []
+
+
+def split_by_file(
+    metrics: pa.RecordBatch, by_day: bool, cuts: dict[str, list[str]]
+) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
+    """Cuts a batch, sorted by session id, so that each piece goes to one file."""
+    for partition, rows in partitions(metrics, by_day):
+        starts = cuts.get(partition, [])
+        ids = np.array(rows.column("session_id").to_pylist(), object)
+        edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
+        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+            if start < end or not starts:
+                key = (partition, number, len(starts) + 1)
+                yield key, rows.slice(start, end - start)
+
+
+def check_rejects(counts: Counts, max_ratio: float) -> None:
+    """Raises TooManyRejects where more than `max_ratio` of an input's rows were rejected."""
+    for kind in ("messages", "sessions", "channels"):
+        read = counts.get(f"{kind}_read", 0)
+        reasons = {
+            name.removeprefix(f"{kind}_rejected_"): number
+            for name, number in counts.items()
+            if name.startswith(f"{kind}_rejected_")
+        }
+        rejected = sum(reasons.values())
+        if rejected > max_ratio * read:
+            listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+            raise TooManyRejects(
+                f"{rejected:,} of {read:,} {kind} rejected ({listed}), more than "
+                f"max_reject_ratio {max_ratio:g} allows; nothing was published. "
+                "Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
+            )
