@@ -155,12 +155,12 @@ def normalize_messages(raw: RawBatch, names: ColumnNames, source: str) -> Normal
       `messages_skipped_role` and `messages_rejected_<reason>`.
     """
     check = _Checks("messages", raw, source)
-    entry_type = _first(raw, names, "entry_type", values.to_text)
-    if entry_type.null_count < len(entry_type):
-        known = pc.is_in(entry_type, pa.array(MESSAGE_ENTRY_TYPES))
-        check.skip("entry_type", ~_numpy(pc.or_(known, pc.is_null(entry_type))))
+    entry_type = _codes(raw, names, "entry_type")
+    known = pc.is_in(entry_type.dictionary, pa.array(MESSAGE_ENTRY_TYPES))
+    if not pc.all(known).as_py():
+        check.skip("entry_type", ~_numpy(known.take(entry_type.indices).fill_null(True)))
 
-    role = _first(raw, names, "sender_role", values.to_text).dictionary_encode()
+    role = _codes(raw, names, "sender_role")
     senders = np.array(
         [
             SENDERS.get(name, _NEVER_COUNTED if name in NEVER_COUNTED else _UNKNOWN_SENDER)
@@ -172,10 +172,10 @@ def normalize_messages(raw: RawBatch, names: ColumnNames, source: str) -> Normal
     sender = senders[_numpy(role.indices.fill_null(len(role.dictionary)))]
     check.skip("role", sender == _NEVER_COUNTED)
 
-    session_id = values.to_session_ids(_first(raw, names, "session_id", values.to_text))
+    session_id = values.to_session_ids(_codes(raw, names, "session_id"))
     message_id = _first(raw, names, "message_id", values.to_text)
     sent_at, sent_at_text = _sent_at(raw, names)
-    sequence_raw = _first(raw, names, "sequence", values.to_text)
+    sequence_raw = _stated(raw, names, "sequence")
     sequence = _first(raw, names, "sequence", values.to_integers)
 
     check.reject("session_id_missing", _nulls(session_id))
@@ -217,7 +217,7 @@ def normalize_sessions(
       rejects; counts `sessions_read` and `sessions_rejected_<reason>`.
     """
     check = _Checks("sessions", raw, source)
-    session_id = values.to_session_ids(_first(raw, names, "session_id", values.to_text))
+    session_id = values.to_session_ids(_codes(raw, names, "session_id"))
     status = _first(raw, names, "status", values.to_text)
     channel_type = _first(raw, names, "channel_type", values.to_text)
     platform = _first(raw, names, "platform_type", values.to_text)
@@ -235,7 +235,7 @@ def normalize_sessions(
     check.reject("status_missing", _nulls(status))
     instants = {}
     for column in ("started_at", "ended_at", "created_at", "modified_at"):
-        text = _first(raw, names, column, values.to_text)
+        text = _stated(raw, names, column)
         instants[column] = _first(raw, names, column, values.to_instants)
         check.reject(f"{column}_invalid", _nulls(instants[column]) & ~_nulls(text), text)
     check.reject("platform_unknown", _nulls(platform))
@@ -274,10 +274,30 @@ def _first(
     """The column's value in each row: the first of its names that has one."""
     found = [parse(array) for _, array in names.pick(raw, column)]
     if not found:
-        return parse(pa.nulls(raw.num_rows, pa.string()))
+        return pa.nulls(raw.num_rows, parse(pa.array([], pa.string())).type)
     if found[0].null_count == 0 or len(found) == 1:
         return found[0]
     return pc.coalesce(*found)
+
+
+def _stated(raw: RawBatch, names: ColumnNames, column: str) -> pa.Array:
+    """The column as the input states it, null where it does not; of native values no text is made."""
+    found = [array for _, array in names.pick(raw, column)]
+    if len(found) == 1 and not _is_text(found[0].type):
+        return found[0]
+    return _first(raw, names, column, values.to_text)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind))
+
+
+def _codes(raw: RawBatch, names: ColumnNames, column: str) -> pa.DictionaryArray:
+    """As `_first`, of text, as a dictionary array; one that was read as such keeps its codes."""
+    found = names.pick(raw, column)
+    if len(found) == 1:
+        return values.to_codes(found[0][1])
+    return _first(raw, names, column, values.to_text).dictionary_encode()
 
 
 def _sent_at(raw: RawBatch, names: ColumnNames) -> tuple[pa.Array, pa.Array]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms import coders  # noqa: F401  (registers the coder)
 from transforms.counting import COUNTS, emit_counts
@@ -44,6 +45,7 @@ class ComputeSessionMetrics(beam.PTransform):
 
     policy: Policy = Policy()  # noqa: RUF009  (immutable)
 
+    @no_annotations
     def expand(self, inputs: tuple[Batches, Batches]) -> Metrics:
         """Applies the transform to messages and sessions."""
         messages, sessions = inputs

@@ -29,6 +29,7 @@ PART_BYTES = 64 << 20
 BLOCK_BYTES = 32 << 20
 BATCH_ROWS = 1 << 18
 _LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
+_REPEATING_BYTES = 8  # in Parquet, for each row
 _DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
 
 Open = Callable[[], IO[bytes]]
@@ -593,13 +594,24 @@ def _parquet_parts(file: IO[bytes], size: int) -> list[Part]:
     return parts
 
 
+def _repeats(file: pq.ParquetFile, name: str) -> bool:
+    """Whether a text column is so small in the file that its values must be repeating."""
+    if name not in file.schema_arrow.names or not file.metadata.num_row_groups:
+        return False
+    if not pa.types.is_string(file.schema_arrow.field(name).type):
+        return False
+    group = file.metadata.row_group(0)
+    chunks = (group.column(i) for i in range(group.num_columns))
+    (size,) = (c.total_uncompressed_size for c in chunks if c.path_in_schema == name)
+    return size < _REPEATING_BYTES * group.num_rows
+
+
 def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
     file = pq.ParquetFile(open_file())
     leaves = _parquet_names(open_file())
     columns = [name for name in names if name in leaves]
-    texts = [n for n in columns if n in file.schema_arrow.names]
-    texts = [n for n in texts if pa.types.is_string(file.schema_arrow.field(n).type)]
     # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
+    texts = [name for name in columns if _repeats(file, name)]
     file = pq.ParquetFile(open_file(), read_dictionary=texts)
     row = 1 + sum(file.metadata.row_group(i).num_rows for i in range(part.start))
     groups = range(part.start, part.end or 0)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms import batches, coders, formats  # noqa: F401  (registers the coder)
 from transforms.batches import ColumnNames, Counts, Reject
@@ -59,6 +60,7 @@ class ReadMessages(beam.PTransform):
     patterns: Sequence[str]
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
         """Applies the transform to the beginning of a pipeline."""
         names = ColumnNames.of("messages", self.columns)
@@ -82,6 +84,7 @@ class ReadSessions(beam.PTransform):
     channels: Sequence[str] = ()
     assume_platform: Literal["Enhanced", "Standard"] | None = None
 
+    @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
         """Applies the transform to the beginning of a pipeline."""
         normalize = _Normalize(ColumnNames.of("sessions", self.columns), self.assume_platform)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.typehints.decorators import no_annotations
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.rows import MessageRow, MetricRow, SessionRow
@@ -32,6 +33,7 @@ class BatchMessages(beam.PTransform):
     A reject's `source` is `rows` and its `row` 0: elements of a PCollection have no number.
     """
 
+    @no_annotations
     def expand(self, pcoll: beam.PCollection) -> Batches:
         """Applies the transform to rows."""
         return _batch(pcoll, MessageRow, None)
@@ -47,6 +49,7 @@ class BatchSessions(beam.PTransform):
 
     assume_platform: Literal["Enhanced", "Standard"] | None = None
 
+    @no_annotations
     def expand(self, pcoll: beam.PCollection) -> Batches:
         """Applies the transform to rows."""
         return _batch(pcoll, SessionRow, self.assume_platform)
@@ -56,6 +59,7 @@ class BatchSessions(beam.PTransform):
 class ToRows(beam.PTransform):
     """Makes six `MetricRow` per session of `Metrics`."""
 
+    @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
         """Applies the transform to computed metrics."""
         return metrics.batches | beam.FlatMap(_to_rows).with_output_types(MetricRow)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 SHARD_BYTES = 32 << 20  # of canonical columns: a few hundred thousand messages
 
@@ -14,26 +15,26 @@ def shards_for(num_bytes: int) -> int:
     return max(1, -(-num_bytes // SHARD_BYTES))
 
 
-def shard_of(session_id: str, shards: int) -> int:
-    """A session's shard: the same on every machine and in every run."""
-    return zlib.crc32(session_id.encode()) * shards >> 32
+def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
+    """Each session's shard: the same on every machine and in every run."""
+    hashes = map(zlib.crc32, session_ids.cast(pa.binary()).to_pylist())
+    return np.fromiter(hashes, np.int64, len(session_ids)) * shards >> 32
 
 
 def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Cuts a batch whose first column is `session_id` into one piece per shard.
 
-    Each piece carries only the session ids that it uses, sorted. Order of rows is kept within a piece.
+    Each piece carries only the session ids that it uses. Order of rows is kept within a piece.
     """
     encoded = batch.column(0)
-    ids = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy()
-    used = np.zeros(len(ids), bool)
-    used[codes] = True
-    ranked = sorted((shard_of(ids[i], shards), ids[i], i) for i in np.flatnonzero(used).tolist())
-    new_code = np.zeros(len(ids), np.int32)
-    new_code[[i for _, _, i in ranked]] = np.arange(len(ranked), dtype=np.int32)
-    shard_of_code = np.array([shard for shard, _, _ in ranked], np.int64)
-    dictionary = pa.array([session_id for _, session_id, _ in ranked], pa.string())
+    used = np.flatnonzero(np.bincount(codes, minlength=len(encoded.dictionary)))
+    shard_of_code = shards_of(encoded.dictionary.take(pa.array(used)), shards)
+    order = np.argsort(shard_of_code, kind="stable")
+    shard_of_code, used = shard_of_code[order], used[order]
+    dictionary = encoded.dictionary.take(pa.array(used))
+    new_code = np.zeros(len(encoded.dictionary), np.int32)
+    new_code[used] = np.arange(len(used), dtype=np.int32)
     codes = new_code[codes]
     if shards > 1:
         row_shards = shard_of_code[codes]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import metric_types
+from transforms import texts
 from transforms.batches import MESSAGES, SESSIONS, Counts
 from transforms.fold import MAX_VALUE, SECOND_US, fold
 from transforms.policy import Policy
@@ -173,12 +174,15 @@ def drop_duplicates(
     messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices
 ) -> Indices:
     """The first of the ordered rows for each session and message id."""
-    encoded = messages.column("message_id").take(pa.array(rows)).dictionary_encode()
-    if len(encoded.dictionary) == len(rows):
+    ids = messages.column("message_id")
+    hashed = texts.hashes(ids, session)[rows]
+    ascending = np.sort(hashed)
+    alike = ascending[1:][ascending[1:] == ascending[:-1]]
+    if not len(alike):
         return rows
-    code = encoded.indices.to_numpy()
-    repeated = np.flatnonzero((np.bincount(code) > 1)[code])
-    key = session[rows[repeated]].astype(np.int64) << 32 | code[repeated]
+    repeated = np.flatnonzero(np.isin(hashed, alike))  # or nearly so: now for the ids themselves
+    code = ids.take(pa.array(rows[repeated])).dictionary_encode().indices.to_numpy()
+    key = session[rows[repeated]].astype(np.int64) << 32 | code
     _, first = np.unique(key, return_index=True)
     drop = np.zeros(len(rows), bool)
     drop[repeated] = True

@@ -161,12 +161,18 @@ def long_session_id(session_id: str) -> str:
 
 def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     """Session ids in one form, as a dictionary array whose values are distinct."""
-    encoded = to_text(array).dictionary_encode()
+    encoded = to_codes(array)
     ids = encoded.dictionary
     short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
     if not pc.any(short).as_py():
         return encoded
     again = pa.array([long_session_id(i) for i in ids.to_pylist()], pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(
-        again.indices.take(encoded.indices), again.dictionary
-    )
+    return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
+
+
+def to_codes(array: pa.Array) -> pa.DictionaryArray:
+    """Any scalar column as text, as a dictionary array whose values are distinct and not null."""
+    if not pa.types.is_dictionary(array.type):
+        return to_text(array).dictionary_encode()
+    again = to_text(array.dictionary).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(again.indices.take(array.indices), again.dictionary)

@@ -16,13 +16,14 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.typehints.decorators import no_annotations
 
 from transforms import publishing, records
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
 from transforms.errors import TooManyRejects
-from transforms.sharding import shard_of
+from transforms.sharding import shards_of
 from transforms.shards import METRICS
 
 SESSIONS_PER_FILE = 1 << 18
@@ -70,6 +71,7 @@ class WriteMetrics(beam.PTransform):
     max_reject_ratio: float = 0.01
     summary: str | None = None
 
+    @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
         pipeline = metrics.batches.pipeline
@@ -212,8 +214,9 @@ def sample_sessions(
 ) -> Iterator[tuple[str, tuple[int, list[str]]]]:
     """For each partition the number of sessions in a batch, and the ids of some, picked by hash."""
     for partition, rows in partitions(metrics, by_day):
-        ids = rows.column("session_id").to_pylist()
-        yield partition, (len(ids), [i for i in ids if shard_of(i, _SAMPLED) == 0])
+        ids = rows.column("session_id")
+        sample = ids.filter(pa.array(shards_of(ids, _SAMPLED) == 0))
+        yield partition, (len(ids), sample.to_pylist())
 
 
 def cut(samples: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
