@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
         allow_abbrev=False,
     )
-    files = parser.add_argument_group("inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz)")
+    files = parser.add_argument_group(
+        "inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz)"
+    )
     files.add_argument("--messages", nargs="+", metavar="PATTERN", help="files of messages")
     files.add_argument("--sessions", nargs="+", metavar="PATTERN", help="files of sessions")
     files.add_argument(
@@ -73,9 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     out = parser.add_argument_group("output")
     out.add_argument("--output", metavar="DIR", help="directory for the records")
-    out.add_argument(
-        "--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro"
-    )
+    out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
     out.add_argument(
         "--partition_by",
         choices=["none", "day"],
@@ -97,11 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         which.add_argument(f"--{name}_until", type=_instant, metavar="WHEN", help=f"{what} before")
     rules = parser.add_argument_group("rules")
     rules.add_argument(
-        "--response_from", choices=["first_message", "last_message"], default="first_message",
+        "--response_from",
+        choices=["first_message", "last_message"],
+        default="first_message",
         help="message of the other side's turn that a response is timed from",
     )
     rules.add_argument(
-        "--bots", choices=["ignore", "answer"], default="ignore",
+        "--bots",
+        choices=["ignore", "answer"],
+        default="ignore",
         help="answer: a bot's turn stops the agent's clock",
     )
     rules.add_argument("--rounding", choices=["half_up", "floor", "ceil"], default="half_up")
@@ -197,7 +201,11 @@ def _check_direct_options(options: PipelineOptions) -> None:
     direct = options.view_as(DirectOptions)
     runner = options.view_as(StandardOptions).runner or "DirectRunner"
     threads = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers != 1
-    if threads and runner.rsplit(".")[-1] in ("DirectRunner", "FnApiRunner", "SwitchingDirectRunner"):
+    if threads and runner.rsplit(".")[-1] in (
+        "DirectRunner",
+        "FnApiRunner",
+        "SwitchingDirectRunner",
+    ):
         raise UsageError(
             "--direct_running_mode=multi_threading with more than one worker loses rows; "
             "use --direct_running_mode=multi_processing"

@@ -47,9 +47,7 @@ def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
 def metric_types() -> tuple[str, ...]:
     """The restricted list of `MessagingSessionMetricType`, in the order of the records."""
     (field,) = (
-        field
-        for field in avro_schema()["fields"]
-        if field["name"] == "MessagingSessionMetricType"
+        field for field in avro_schema()["fields"] if field["name"] == "MessagingSessionMetricType"
     )
     return tuple(field["type"]["symbols"])
 

@@ -1,8 +1,8 @@
 """What a Beam user imports.
 
-    messages = pipeline | ReadMessages(["messages-*.parquet"])
-    sessions = pipeline | ReadSessions(["sessions.csv"])
-    (messages, sessions) | ComputeSessionMetrics() | WriteMetrics("metrics")
+messages = pipeline | ReadMessages(["messages-*.parquet"])
+sessions = pipeline | ReadSessions(["sessions.csv"])
+(messages, sessions) | ComputeSessionMetrics() | WriteMetrics("metrics")
 """
 
 from schemas.rows import MessageRow as MessageRow

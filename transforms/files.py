@@ -28,7 +28,9 @@ def match(pattern: str) -> list[tuple[str, int]]:
     Raises:
       InputError: none, or the filesystem says no.
     """
-    hint = f"; {os.path.abspath(pattern)}" if is_local(pattern) and not os.path.isabs(pattern) else ""
+    hint = (
+        f"; {os.path.abspath(pattern)}" if is_local(pattern) and not os.path.isabs(pattern) else ""
+    )
     try:
         (result,) = FileSystems.match([pattern])
     except ValueError as error:

@@ -72,9 +72,7 @@ def fold(
         humans = sender != BOT
         if not humans.all():
             session, sent_at_us, sender = session[humans], sent_at_us[humans], sender[humans]
-    agents = response_times(
-        session, sent_at_us, sender, (AGENT, END_USER), num_sessions, policy
-    )
+    agents = response_times(session, sent_at_us, sender, (AGENT, END_USER), num_sessions, policy)
 
     def count(side: int) -> Int64s:
         return np.bincount(session[sender == side], minlength=num_sessions)
@@ -126,7 +124,9 @@ def response_times(
     )
     if not len(after):
         return ResponseTimes(count, total, longest)
-    measured_from = first[after - 1] if policy.response_from == "first_message" else first[after] - 1
+    measured_from = (
+        first[after - 1] if policy.response_from == "first_message" else first[after] - 1
+    )
     spans = sent_at_us[first[after]] - sent_at_us[measured_from]
     sessions, begin, counts = np.unique(turn_session[after], return_index=True, return_counts=True)
     count[sessions] = counts
@@ -138,8 +138,9 @@ def response_times(
 def to_seconds(total_us: Int64s, count: Int64s, rounding: Rounding) -> Int64s:
     """`total_us / count` in whole seconds, rounded once; 0 where the count is 0."""
     divisor = np.maximum(count, 1) * SECOND_US
+    seconds, rest = np.divmod(total_us, divisor)
     if rounding == "half_up":
-        return (2 * total_us + divisor) // (2 * divisor)
+        return seconds + (2 * rest >= divisor)
     if rounding == "ceil":
-        return -(-total_us // divisor)
-    return total_us // divisor
+        return seconds + (rest > 0)
+    return seconds

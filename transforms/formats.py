@@ -384,9 +384,7 @@ def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Itera
         if columns is None:
             yield _json_lines_slowly(block, first(), names)
         else:
-            yield RawBatch(
-                columns, count, lambda first=first, n=count: np.arange(n) + first()
-            )
+            yield RawBatch(columns, count, lambda first=first, n=count: np.arange(n) + first())
 
 
 def _json_document(file: IO[bytes]) -> list[Any]:
@@ -730,7 +728,9 @@ def _python_column(values: list[Any]) -> pa.Array:
         return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 
-_JSON_LINES = Format(0.4, _json_lines_names, lambda file, size: _byte_ranges(size), _read_json_lines)
+_JSON_LINES = Format(
+    0.4, _json_lines_names, lambda file, size: _byte_ranges(size), _read_json_lines
+)
 _JSON = Format(
     0.4,
     lambda file: _json_names(iter(_json_document(file))),

@@ -43,7 +43,9 @@ def prepare(output: str) -> None:
     if os.path.exists(target) and not os.path.isdir(target):
         raise OutputError(f"{output}: is a file; name a directory")
     if os.path.ismount(target):
-        raise OutputError(f"{output}: is a mount point, which can't be replaced; name a directory in it")
+        raise OutputError(
+            f"{output}: is a mount point, which can't be replaced; name a directory in it"
+        )
     try:
         _recover(target)
         discard(output)

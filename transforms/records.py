@@ -191,9 +191,7 @@ def _avro_texts(column: pa.Array) -> tuple[Bytes, NDArray[np.bool_]]:
     body = texts.byte_matrix(column, int(lengths.max(initial=0)))
     used = np.arange(body.shape[1]) < lengths[:, None]
     length_bytes, length_used = _avro_integers(lengths)
-    return np.concatenate([length_bytes, body], axis=1), np.concatenate(
-        [length_used, used], axis=1
-    )
+    return np.concatenate([length_bytes, body], axis=1), np.concatenate([length_used, used], axis=1)
 
 
 def _varint(number: int) -> bytes:

@@ -78,9 +78,7 @@ def _batch(pcoll: beam.PCollection, row: type, assume_platform: str | None) -> B
 
 
 class _NormalizeRows(beam.DoFn):
-    def process(
-        self, rows: list[Any], row: type, assume_platform: str | None
-    ) -> Iterator[Any]:
+    def process(self, rows: list[Any], row: type, assume_platform: str | None) -> Iterator[Any]:
         columns = {}
         for field in row._fields:  # type: ignore[attr-defined]
             values = [getattr(r, field, None) for r in rows]

@@ -44,7 +44,7 @@ def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa
     else:
         row_shards, rest = np.zeros(len(codes), np.int64), batch.columns[1:]
     numbers, starts = np.unique(row_shards, return_index=True)
-    ends = [*starts[1:].tolist(), len(codes)]
+    ends = [*starts.tolist(), len(codes)][1:]
     for shard, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
         low, high = np.searchsorted(shard_of_code, [shard, shard + 1]).tolist()
         column = pa.DictionaryArray.from_arrays(

@@ -28,9 +28,7 @@ METRICS = pa.schema(
 Indices = NDArray[np.intp]
 
 
-def fold_shard(
-    batches: Sequence[pa.RecordBatch], policy: Policy
-) -> tuple[pa.RecordBatch, Counts]:
+def fold_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[pa.RecordBatch, Counts]:
     """Computes the metrics of the sessions of a shard.
 
     Args:
@@ -138,9 +136,7 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     return _one_batch(table)
 
 
-def order_messages(
-    messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices
-) -> Indices:
+def order_messages(messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices) -> Indices:
     """Orders rows by session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes).
 
     Messages alike in all of these are ordered by sender, so that arrival never decides.
@@ -170,9 +166,7 @@ def order_messages(
     return rows
 
 
-def drop_duplicates(
-    messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices
-) -> Indices:
+def drop_duplicates(messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices) -> Indices:
     """The first of the ordered rows for each session and message id."""
     ids = messages.column("message_id")
     hashed = texts.hashes(ids, session)[rows]

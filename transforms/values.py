@@ -50,8 +50,11 @@ def to_text(array: pa.Array) -> pa.Array:
         return _first_session_id(array)
     if pa.types.is_floating(kind):
         whole = pc.equal(pc.floor(array), array)
-        array = pc.if_else(whole, pc.cast(pc.cast(array, pa.int64(), safe=False), pa.string()),
-                           pc.cast(array, pa.string()))
+        array = pc.if_else(
+            whole,
+            pc.cast(pc.cast(array, pa.int64(), safe=False), pa.string()),
+            pc.cast(array, pa.string()),
+        )
     elif not pa.types.is_string(kind):
         array = _leniently(lambda values: values.cast(pa.string()), array, pa.string())
     if pc.min(pc.binary_length(array)).as_py() == 0:

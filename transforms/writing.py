@@ -129,9 +129,7 @@ class WriteMetrics(beam.PTransform):
         inside = publishing.is_local(self.rejects) and rejects.startswith(output + os.sep)
         return os.path.relpath(rejects, output) if inside else None
 
-    def _write_file(
-        self, key: FileKey, batches: Iterable[pa.RecordBatch]
-    ) -> tuple[str, int]:
+    def _write_file(self, key: FileKey, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
         partition, number, of = key
         table = pa.Table.from_batches(list(batches), METRICS).combine_chunks()
         table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))

@@ -1,0 +1,41 @@
+"""Makes `docs/schema.md` of the schema files: `python -m schemas.markdown > docs/schema.md`."""
+
+from collections.abc import Iterator
+
+from schemas import aliases, arrow_schema, avro_schema, metric_types
+
+
+def lines() -> Iterator[str]:
+    """The page, line by line."""
+    schema = avro_schema()
+    yield "# Schemas"
+    yield ""
+    yield "Made of the files in `schemas/` by `python -m schemas.markdown`; do not edit."
+    yield ""
+    yield f"## {schema['name']}"
+    yield ""
+    yield schema["doc"]
+    yield ""
+    yield "| field | Avro | Parquet | meaning |"
+    yield "|---|---|---|---|"
+    for field, column in zip(schema["fields"], arrow_schema(), strict=True):
+        kind = field["type"]
+        if isinstance(kind, dict):
+            kind = kind.get("logicalType", kind["type"])
+        yield f"| `{field['name']}` | {kind} | {column.type} | {field['doc']} |"
+    yield ""
+    yield f"Types: {', '.join(f'`{name}`' for name in metric_types())}."
+    for kind in ("messages", "sessions", "channels"):
+        yield ""
+        yield f"## Columns of {kind}"
+        yield ""
+        yield "| column | | known names, in order of preference |"
+        yield "|---|---|---|"
+        for column, entry in aliases(kind).items():
+            needed = "required" if entry["required"] else "optional"
+            names = ", ".join(f"`{name}`" for name in entry["names"])
+            yield f"| `{column}` | {needed} | {names} |"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))

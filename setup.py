@@ -1,0 +1,51 @@
+"""The package; also what a Dataflow job takes as its --setup_file."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+BEAM = ">=2.77,<2.78"
+README = Path(__file__).with_name("README.md")
+
+setup(
+    name="messaging-session-metrics",
+    version="0.1.0",
+    description=(
+        "Salesforce's six MessagingSessionMetrics records per messaging session, computed from the "
+        "conversation log with Apache Beam"
+    ),
+    long_description=README.read_text("utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: Developers",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+    ],
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
+    package_data={"schemas": ["*.avsc", "*.json"]},
+    entry_points={"console_scripts": ["session-metrics = pipelines.session_metrics:run"]},
+    install_requires=[
+        f"apache-beam{BEAM}",
+        "fastavro>=1.12,<2",
+        "numpy>=2,<2.5",
+        "pyarrow>=18,<26",
+        "rich>=13,<16",
+    ],
+    extras_require={
+        "gcp": [f"apache-beam[gcp]{BEAM}"],
+        "test": [
+            "build>=1.3,<2",
+            "hypothesis>=6.130,<7",
+            "mypy>=2.4,<2.5",
+            "pytest>=9,<10",
+            "ruff>=0.17,<0.18",
+        ],
+    },
+)
