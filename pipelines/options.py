@@ -10,7 +10,12 @@ from typing import NoReturn
 
 import pyarrow as pa
 from apache_beam.options import pipeline_options
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 
 from transforms import Policy, ReadMessages, ReadSessions, WriteMetrics
 from transforms.batches import ColumnNames
@@ -20,6 +25,7 @@ from transforms.reading import check_inputs
 from transforms.values import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "SwitchingDirectRunner", "PrismRunner")
 _DAY_US = 86_400_000_000
 
 
@@ -36,6 +42,11 @@ class Job:
     policy: Policy
     write_metrics: WriteMetrics
     beam_options: PipelineOptions
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether the workers are on this machine."""
+        return _runner(self.beam_options) in _LOCAL_RUNNERS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -128,11 +139,14 @@ def parse(argv: Sequence[str]) -> Job:
         raise UsageError(f"{', '.join(missing)} must be given. --help lists the options")
     beam_options = PipelineOptions(rest)
     _check_direct_options(beam_options)
+    if _runner(beam_options) in _LOCAL_RUNNERS:
+        worker = beam_options.view_as(WorkerOptions)  # its noise would drown our lines
+        worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "CRITICAL"
     for name in ("closed", "created"):
         start, end = getattr(args, f"{name}_from"), getattr(args, f"{name}_until")
         if start is not None and end is not None and start >= end:
             raise UsageError(f"--{name}_from must be before --{name}_until")
-    days = (None, None)
+    days: tuple[str | None, str | None] = (None, None)
     if args.partition_by == "day":
         days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
     if args.summary and is_local(args.summary):
@@ -199,17 +213,16 @@ def _check_beam_options(rest: Sequence[str], parser: argparse.ArgumentParser) ->
 
 def _check_direct_options(options: PipelineOptions) -> None:
     direct = options.view_as(DirectOptions)
-    runner = options.view_as(StandardOptions).runner or "DirectRunner"
     threads = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers != 1
-    if threads and runner.rsplit(".")[-1] in (
-        "DirectRunner",
-        "FnApiRunner",
-        "SwitchingDirectRunner",
-    ):
+    if threads and _runner(options) in _LOCAL_RUNNERS:
         raise UsageError(
             "--direct_running_mode=multi_threading with more than one worker loses rows; "
             "use --direct_running_mode=multi_processing"
         )
+
+
+def _runner(options: PipelineOptions) -> str:
+    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1]
 
 
 def _ratio(text: str) -> float:

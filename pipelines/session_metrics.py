@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         failure = "interrupted; nothing was published"
     except Exception as error:
-        failure = find_job_error(error)
-        if failure is None:
+        failure = find_job_error(error) or ""
+        if not failure:
             logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
             failure = f"the pipeline failed: {type(error).__name__}; nothing was published"
     else:
@@ -66,6 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(job: options.Job) -> Counts:
+    # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
+    logging.getLogger("apache_beam").setLevel(
+        logging.CRITICAL if job.runs_here else logging.INFO
+    )
     pipeline = beam.Pipeline(options=job.beam_options)
     build(pipeline, job)
     result = pipeline.run()

@@ -6,7 +6,7 @@ batch, the rejects and the counts. Pure functions; no Beam.
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +88,9 @@ class Normalized(NamedTuple):
     counts: Counts
 
 
+_NAME = re.compile(r"[A-Za-z_][\w.]{0,79}", re.ASCII)
+
+
 @dataclasses.dataclass(frozen=True)
 class ColumnNames:
     """The names under which an input has the canonical columns, each in order of preference.
@@ -127,7 +130,9 @@ class ColumnNames:
             if entry["required"] and not set(self.names[column]) & set(found)
         ]
         if missing:
-            shown = ", ".join(found[:40]) + (", ..." if len(found) > 40 else "")
+            # A file without a header has a row in its place: anybody's words.
+            shown = ", ".join(name for name in found[:40] if _NAME.fullmatch(name))
+            shown += ", ..." if len(found) > 40 else ""
             mapped = ",".join(f"{column}=Their.Name" for column in missing)
             raise InputError(
                 f"{source}: no column for {', '.join(missing)} of the {self.kind}; found: "
@@ -174,17 +179,16 @@ def normalize_messages(raw: RawBatch, names: ColumnNames, source: str) -> Normal
 
     session_id = values.to_session_ids(_codes(raw, names, "session_id"))
     message_id = _first(raw, names, "message_id", values.to_text)
-    sent_at, sent_at_text = _sent_at(raw, names)
-    sequence_raw = _stated(raw, names, "sequence")
-    sequence = _first(raw, names, "sequence", values.to_integers)
+    sent_at, sent_at_stated = _sent_at(raw, names)
+    sequence, sequence_stated = _parsed(raw, names, "sequence", values.to_integers)
 
     check.reject("session_id_missing", _nulls(session_id))
     check.reject("message_id_missing", _nulls(message_id))
-    check.reject("sent_at_missing", _nulls(sent_at_text))
-    check.reject("sent_at_invalid", _nulls(sent_at), sent_at_text)
+    check.reject("sent_at_missing", _nulls(sent_at_stated))
+    check.reject("sent_at_invalid", _nulls(sent_at), sent_at_stated)
     check.reject("sender_role_missing", _nulls(role))
     check.reject("sender_role_unknown", sender == _UNKNOWN_SENDER, role)
-    check.reject("sequence_invalid", _nulls(sequence) & ~_nulls(sequence_raw), sequence_raw)
+    check.reject("sequence_invalid", _nulls(sequence) & ~_nulls(sequence_stated), sequence_stated)
 
     batch = pa.RecordBatch.from_arrays(
         [session_id, message_id, sent_at, sequence.fill_null(NO_SEQUENCE), pa.array(sender)],
@@ -235,9 +239,9 @@ def normalize_sessions(
     check.reject("status_missing", _nulls(status))
     instants = {}
     for column in ("started_at", "ended_at", "created_at", "modified_at"):
-        text = _stated(raw, names, column)
-        instants[column] = _first(raw, names, column, values.to_instants)
-        check.reject(f"{column}_invalid", _nulls(instants[column]) & ~_nulls(text), text)
+        instants[column], stated = _parsed(raw, names, column, values.to_instants)
+        unclear = _nulls(instants[column]) & ~_nulls(stated)
+        check.reject(f"{column}_invalid", unclear, stated)
     check.reject("platform_unknown", _nulls(platform))
 
     batch = pa.RecordBatch.from_arrays(
@@ -280,16 +284,34 @@ def _first(
     return pc.coalesce(*found)
 
 
-def _stated(raw: RawBatch, names: ColumnNames, column: str) -> pa.Array:
-    """The column as the input states it, null where it does not; of native values no text is made."""
-    found = [array for _, array in names.pick(raw, column)]
-    if len(found) == 1 and not _is_text(found[0].type):
-        return found[0]
-    return _first(raw, names, column, values.to_text)
+def _understood(
+    columns: Iterable[tuple[pa.Array, pa.Array]], num_rows: int
+) -> tuple[pa.Array, pa.Array]:
+    """What is understood of a column and what is stated, from pairs of a column as read and parsed.
+
+    A row's value is the first that is stated; one that can't be understood is a reject, no reason to
+    look further.
+    """
+    value = stated = pa.nulls(num_rows, pa.int64())
+    for array, parsed in columns:
+        # Of values that are all understood no text is made.
+        shown = array if array.null_count == parsed.null_count else values.to_text(array)
+        if stated.null_count == num_rows:
+            value, stated = parsed, shown
+        else:
+            value = pc.if_else(pc.is_null(stated), parsed, value)
+            stated = pc.coalesce(values.to_text(stated), values.to_text(shown))
+        if stated.null_count == 0:
+            break
+    return value, stated
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind))
+def _parsed(
+    raw: RawBatch, names: ColumnNames, column: str, parse: Callable[[pa.Array], pa.Array]
+) -> tuple[pa.Array, pa.Array]:
+    """The column's value in each row, and what the row states."""
+    found = ((array, parse(array)) for _, array in names.pick(raw, column))
+    return _understood(found, raw.num_rows)
 
 
 def _codes(raw: RawBatch, names: ColumnNames, column: str) -> pa.DictionaryArray:
@@ -301,32 +323,21 @@ def _codes(raw: RawBatch, names: ColumnNames, column: str) -> pa.DictionaryArray
 
 
 def _sent_at(raw: RawBatch, names: ColumnNames) -> tuple[pa.Array, pa.Array]:
-    """Instants, and whether there was a value at all (as a column with nulls where not).
+    """As `_parsed`; `EntryTime` has whole seconds, `EntryTimeMilliSecs` has the rest."""
 
-    `EntryTime` has whole seconds; `EntryTimeMilliSecs` has the rest.
-    """
-    instant = text = None
-    for name, array in names.pick(raw, "sent_at"):
-        if instant is not None and text.null_count == 0:
-            break
-        parsed = values.to_instants(array)
-        if name == "EntryTime":
-            millis = _first(raw, names, "sent_at_ms", values.to_integers).fill_null(0)
-            whole = pc.and_(
-                pc.equal(pc.multiply(pc.divide(parsed, 1_000_000), 1_000_000), parsed),
-                pc.and_(pc.greater_equal(millis, 0), pc.less(millis, 1000)),
-            )
-            parsed = pc.if_else(whole, pc.add(parsed, pc.multiply(millis, 1000)), parsed)
-        shown = array if array.null_count == 0 and parsed.null_count == 0 else values.to_text(array)
-        if instant is None:
-            instant, text = parsed, shown
-        else:  # a value that can't be understood is a reject, no reason to look further
-            unset = pc.is_null(text)
-            instant = pc.if_else(unset, parsed, instant)
-            text = pc.coalesce(values.to_text(text), values.to_text(shown))
-    if instant is None:
-        instant = text = pa.nulls(raw.num_rows, pa.int64())
-    return instant, text
+    def parse(name: str, array: pa.Array) -> pa.Array:
+        instant = values.to_instants(array)
+        if name != "EntryTime":
+            return instant
+        millis = _first(raw, names, "sent_at_ms", values.to_integers).fill_null(0)
+        whole = pc.and_(
+            pc.equal(pc.multiply(pc.divide(instant, 1_000_000), 1_000_000), instant),
+            pc.and_(pc.greater_equal(millis, 0), pc.less(millis, 1000)),
+        )
+        return pc.if_else(whole, pc.add(instant, pc.multiply(millis, 1000)), instant)
+
+    found = ((array, parse(name, array)) for name, array in names.pick(raw, "sent_at"))
+    return _understood(found, raw.num_rows)
 
 
 def _numpy(array: pa.Array) -> np.ndarray:
@@ -376,7 +387,7 @@ class _Checks:
         return indices
 
     def rejects(self, *ids: pa.Array) -> list[Reject]:
-        rows = self._raw.rows() if self._found else None
+        rows = self._raw.rows() if self._found else np.empty(0)
         found = [
             Reject(
                 self._source,

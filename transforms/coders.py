@@ -3,7 +3,6 @@
 import apache_beam as beam
 import pyarrow as pa
 
-
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 

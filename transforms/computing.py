@@ -1,4 +1,4 @@
-"""From messages and sessions to metrics: `ComputeSessionMetrics`, made of `KeyBySession` and `FoldSessions`."""
+"""From messages and sessions to metrics: `ComputeSessionMetrics`."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator

@@ -15,7 +15,7 @@ class OutputError(JobError):
     """The output can't be written or published."""
 
 
-class TooManyRejects(JobError):
+class TooManyRejectsError(JobError):
     """More rows were rejected than `max_reject_ratio` allows."""
 
 
@@ -32,7 +32,8 @@ def find_job_error(error: BaseException) -> str | None:
         seen = seen.__cause__ or seen.__context__
     text = str(seen if seen is not None else error)
     if seen is None:
-        names = "|".join(c.__name__ for c in (JobError, *JobError.__subclasses__()))
+        kinds: list[type] = [JobError, *JobError.__subclasses__()]
+        names = "|".join(kind.__name__ for kind in kinds)
         found = re.findall(rf"(?:transforms\.errors\.|\b)(?:{names}): ([^\n]+)", text)
         if not found:
             return None

@@ -26,11 +26,10 @@ def match(pattern: str) -> list[tuple[str, int]]:
     """The files of a pattern and their sizes, sorted by path.
 
     Raises:
-      InputError: none, or the filesystem says no.
+      InputError: none, a directory, or the filesystem says no.
     """
-    hint = (
-        f"; {os.path.abspath(pattern)}" if is_local(pattern) and not os.path.isabs(pattern) else ""
-    )
+    if is_local(pattern) and os.path.isdir(pattern):
+        raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
     try:
         (result,) = FileSystems.match([pattern])
     except ValueError as error:
@@ -44,5 +43,7 @@ def match(pattern: str) -> list[tuple[str, int]]:
     files = sorted((m.path, m.size_in_bytes) for m in result.metadata_list)
     files = [(path, size) for path, size in files if not (is_local(path) and os.path.isdir(path))]
     if not files:
+        relative = is_local(pattern) and not os.path.isabs(pattern)
+        hint = f"; {os.path.abspath(pattern)}" if relative else ""
         raise InputError(f"{pattern}: no such file{hint}")
     return files

@@ -23,9 +23,9 @@ Int64s = NDArray[np.int64]
 
 
 class ResponseTimes(NamedTuple):
-    """One side's responses, per session: how many, and their total and longest time (microseconds)."""
+    """One side's responses, per session: how many, their total and their longest time."""
 
-    count: Int64s
+    responses: Int64s
     total_us: Int64s
     longest_us: Int64s
 
@@ -78,10 +78,10 @@ def fold(
         return np.bincount(session[sender == side], minlength=num_sessions)
 
     def average(times: ResponseTimes) -> Int64s:
-        return to_seconds(times.total_us, times.count, policy.rounding)
+        return to_seconds(times.total_us, times.responses, policy.rounding)
 
     def longest(times: ResponseTimes) -> Int64s:
-        return to_seconds(times.longest_us, np.ones_like(times.count), policy.rounding)
+        return to_seconds(times.longest_us, np.ones_like(times.responses), policy.rounding)
 
     return SessionMetrics(
         count(AGENT),
@@ -104,7 +104,8 @@ def response_times(
     """Times the responses of one side to another.
 
     Args:
-      session, sent_at_us: as for `fold`.
+      session: as for `fold`.
+      sent_at_us: as for `fold`.
       side: shape (messages,), whose turn a message belongs to.
       who: the responding side and the side it responds to.
       num_sessions: how many sessions.

@@ -6,12 +6,13 @@ Nothing here knows what a message is; nothing imports Beam: files come in as ope
 
 import codecs
 import csv
+import functools
 import gzip
 import io
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 import fastavro
@@ -50,13 +51,13 @@ class Format(NamedTuple):
 
     Attributes:
       bytes_per_byte: size of the canonical columns over that of the file, roughly.
-      names: the columns of a file, nested ones with dots.
+      names: the columns of a file, nested ones with dots; None where it has no rows to tell by.
       parts: cuts a file of so many bytes.
       read: the raw batches of a part, with those of the named columns that the file has.
     """
 
     bytes_per_byte: float
-    names: Callable[[IO[bytes]], list[str]]
+    names: Callable[[IO[bytes]], list[str] | None]
     parts: Callable[[IO[bytes], int], list[Part]]
     read: Callable[[Open, Part, Sequence[str]], Iterator[RawBatch]]
 
@@ -82,7 +83,18 @@ def explain(path: str, error: Exception) -> InputError:
     return InputError(f"{path}: can't be read: {said}")
 
 
-UNREADABLE = (pa.ArrowException, EOFError, OSError, ValueError, zlib.error, KeyError, IndexError)
+UNREADABLE = (
+    pa.ArrowException,
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    fastavro.schema.SchemaParseException,
+    fastavro.read.SchemaResolutionError,
+)
 
 
 def _byte_ranges(size: int) -> list[Part]:
@@ -196,17 +208,12 @@ class _LineCounter:
     """Row numbers of the blocks of a part, counted from its first line, known only when asked for."""
 
     def __init__(self, first_line: Callable[[], int]):
-        self._first_line, self._before, self._known = first_line, 0, None
+        self._first_line, self._before = functools.cache(first_line), 0
 
     def advance(self, lines: int) -> Callable[[], int]:
         before = self._before
         self._before += lines
-        return lambda: self._first() + before
-
-    def _first(self) -> int:
-        if self._known is None:
-            self._known = self._first_line()
-        return self._known
+        return lambda: self._first_line() + before
 
 
 # JSON
@@ -214,39 +221,46 @@ class _LineCounter:
 _PAGE = "conversationEntries"  # Connect REST: one response is an object with this array
 
 
-def _json_names(rows: Iterator[Any]) -> list[str]:
+def _json_rows(values: Iterable[Any]) -> Iterator[Any]:
+    """The rows of JSON values, each of which is a row or a page of rows."""
+    for value in values:
+        if isinstance(value, dict) and isinstance(value.get(_PAGE), list):
+            yield from value[_PAGE]
+        else:
+            yield value
+
+
+def _json_names(values: Iterable[Any]) -> list[str] | None:
     names: dict[str, None] = {}
+
+    def walk(row: dict[str, Any], prefix: str) -> None:
+        for name, value in row.items():
+            names[prefix + name] = None
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{name}.")
+
+    rows = [row for row in _json_rows(values) if isinstance(row, dict)]
     for row in rows:
-        if isinstance(row, dict):
-            for name, value in row.items():
-                names[name] = None
-                if isinstance(value, dict):
-                    names.update(dict.fromkeys(f"{name}.{key}" for key in value))
-                    names.update(
-                        (f"{name}.{key}.{k}", None)
-                        for key, nested in value.items()
-                        if isinstance(nested, dict)
-                        for k in nested
-                    )
-    return list(names)
+        walk(row, "")
+    return list(names) if rows else None
 
 
-def _json_lines_names(file: IO[bytes]) -> list[str]:
-    def rows() -> Iterator[Any]:
-        for line in file.read(1 << 20).splitlines():
+def _json_lines_names(file: IO[bytes]) -> list[str] | None:
+    def values() -> Iterator[Any]:
+        for line in [*file.read(1 << 20).split(b"\n"), file.readline()]:
             try:
-                value = json.loads(line)
-            except ValueError:
+                yield json.loads(line.decode("utf-8-sig", "surrogateescape"))
+            except (ValueError, RecursionError):
                 continue
-            yield from value[_PAGE] if isinstance(value, dict) and _PAGE in value else [value]
 
-    return _json_names(rows())
+    return _json_names(values())
 
 
-def _look_up(row: dict[str, Any], name: str) -> Any:
-    if name in row:
-        return row[name]
-    value: Any = row
+def _look_up(row: Any, name: str) -> Any:
+    value = row.get(name)
+    if value is not None or "." not in name:
+        return value
+    value = row
     for key in name.split("."):
         value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -259,7 +273,7 @@ def _as_text(value: Any) -> str | None:
         return next(ours, None)
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**63:
         return str(int(value))
     return None if isinstance(value, dict) else json.dumps(value)
 
@@ -294,15 +308,12 @@ def _json_lines_slowly(block: bytes, first: int, names: Sequence[str]) -> RawBat
         if not line.strip():
             continue
         try:
-            value = json.loads(line.decode("utf-8", "surrogateescape"))
+            value = json.loads(line.decode("utf-8-sig", "surrogateescape"))
         except (ValueError, RecursionError) as error:
             said = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
             malformed.append((number, f"not JSON: {said}"))
             continue
-        if isinstance(value, dict) and isinstance(value.get(_PAGE), list):
-            rows.extend((number, entry) for entry in value[_PAGE])
-        else:
-            rows.append((number, value))
+        rows.extend((number, row) for row in _json_rows([value]))
     return _json_batch(rows, names, malformed)
 
 
@@ -315,7 +326,7 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
     for line in block[: 1 << 16].splitlines()[:32]:
         try:
             samples.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     tree: dict[str, Any] = {}
     for name in names:
@@ -413,7 +424,8 @@ class _Header(NamedTuple):
 
 
 def _csv_header(file: IO[bytes]) -> _Header:
-    line = file.readline()
+    line = next(_line_blocks(_read_exactly(file, _LONGEST_RECORD_BYTES)), b"")
+    line = line[: line.find(b"\n") + 1] or line
     text = line.decode("utf-8-sig").rstrip("\r\n")
     delimiter = max(_DELIMITERS, key=text.count)
     names = next(csv.reader([text], delimiter=delimiter), [])

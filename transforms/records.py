@@ -19,8 +19,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from transforms import texts
 from schemas import arrow_schema, avro_schema, metric_types
+from transforms import texts
 
 NUM_TYPES = len(metric_types())
 _BLOCK_SESSIONS = 1 << 12

@@ -106,4 +106,4 @@ def _to_rows(metrics: pa.RecordBatch) -> Iterator[MetricRow]:
     columns = [column.to_pylist() for column in records.columns[:-1]]
     micros = records.column("CreatedDate").cast(pa.int64()).to_pylist()
     for *fields, created in zip(*columns, micros, strict=True):
-        yield MetricRow(*fields, Timestamp(micros=created))
+        yield MetricRow._make([*fields, Timestamp(micros=created)])

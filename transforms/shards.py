@@ -4,6 +4,7 @@ Selects the sessions, orders and deduplicates their messages, folds them.
 """
 
 from collections.abc import Sequence
+from typing import SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -201,6 +202,6 @@ def _one_batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
 
 
-def _count(counts: Counts, name: str, number: int) -> None:
-    if number:
+def _count(counts: Counts, name: str, number: SupportsInt) -> None:
+    if int(number):
         counts[name] = counts.get(name, 0) + int(number)

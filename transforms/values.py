@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _SHORTEST_ISO_8601 = len("2024-10-02T12:00:00")
-_NUMBER = r"^-?\d{1,18}(\.\d+)?$"
-_INTEGER = r"^-?\d{1,18}(\.0*)?$"
+_WHOLE_NUMBER = r"^-?\d{1,18}$"
+_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,2})?$"
 # The years 1 to 9999, which every sink can hold.
 _MIN_US, _MAX_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -30,7 +30,9 @@ def _leniently(
     """Converts what can be converted; bad values are found by halving, as they are few."""
     try:
         return convert(array)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowNotImplementedError:
+        return pa.nulls(len(array), to)
+    except pa.ArrowInvalid:
         if len(array) == 1:
             return pa.nulls(1, to)
     half = len(array) // 2
@@ -48,8 +50,11 @@ def to_text(array: pa.Array) -> pa.Array:
         return pa.nulls(len(array), pa.string())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _first_session_id(array)
-    if pa.types.is_floating(kind):
-        whole = pc.equal(pc.floor(array), array)
+    if isinstance(kind, pa.BaseExtensionType):  # UUID
+        shown = [None if value is None else str(value) for value in array.to_pylist()]
+        array = pa.array(shown, pa.string())
+    elif pa.types.is_floating(kind):
+        whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), 2.0**63))
         array = pc.if_else(
             whole,
             pc.cast(pc.cast(array, pa.int64(), safe=False), pa.string()),
@@ -77,17 +82,18 @@ def _first_session_id(lists: pa.Array) -> pa.Array:
 def to_instants(array: pa.Array) -> pa.Array:
     """Instants as int64 microseconds since the epoch, UTC.
 
-    Native timestamps; ISO 8601 to the second or finer, with `Z`, an offset, or no zone, which is UTC;
-    numbers, also as text, which are epoch milliseconds. What is finer than a microsecond is cut off.
-    A bare date is no instant.
+    Native timestamps; ISO 8601 date and time with `Z`, an offset, or no zone, which is UTC; numbers,
+    also as text, which are epoch milliseconds. What is finer than a microsecond is cut off. A bare
+    date is no instant.
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
         return pc.take(to_instants(array.dictionary), array.indices)
     if pa.types.is_timestamp(kind):
-        micros = pa.timestamp("us", kind.tz)
+        array = array.view(pa.int64()).view(pa.timestamp(kind.unit))  # is UTC, whatever the zone
         if kind.unit == "ns":
             array = pc.floor_temporal(array, unit="microsecond")
+        micros = pa.timestamp("us")
         result = _leniently(lambda v: v.cast(micros).cast(pa.int64()), array, pa.int64())
     elif pa.types.is_integer(kind):
         result = _leniently(
@@ -97,10 +103,8 @@ def to_instants(array: pa.Array) -> pa.Array:
         result = _leniently(
             lambda v: pc.round(pc.multiply(v, 1000.0)).cast(pa.int64()), array, pa.int64()
         )
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        result = _instants_of_text(to_text(array))
     else:
-        return pa.nulls(len(array), pa.int64())
+        result = _instants_of_text(to_text(array))
     bounds = pc.min_max(result).as_py()
     if bounds["min"] is not None and not _MIN_US <= bounds["min"] <= bounds["max"] <= _MAX_US:
         known = pc.and_(pc.greater_equal(result, _MIN_US), pc.less_equal(result, _MAX_US))
@@ -114,7 +118,7 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
     if shortest is None:
         return pa.nulls(len(text), pa.int64())
     if shortest >= _SHORTEST_ISO_8601:
-        try:  # every value with a zone and up to six digits of fraction: the usual file
+        try:  # every value has a zone and up to six digits of fraction: the usual file
             return text.cast(utc).cast(pa.int64())
         except pa.ArrowInvalid:
             pass
@@ -129,7 +133,7 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
         )
         parsed = _leniently(lambda v: v.cast(utc).cast(pa.int64()), zoned, pa.int64())
         result = pc.replace_with_mask(result, iso, parsed)
-    for pattern, number in ((_NUMBER, pa.float64()), (r"^-?\d{1,18}$", pa.int64())):
+    for pattern, number in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
         numeric = pc.match_substring_regex(text, pattern).fill_null(False)
         if pc.any(numeric).as_py():
             parsed = to_instants(text.filter(numeric).cast(number))
@@ -142,9 +146,20 @@ def to_integers(array: pa.Array) -> pa.Array:
     if pa.types.is_integer(array.type):
         return _leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
     text = to_text(array)
-    whole = pc.match_substring_regex(text, _INTEGER)
-    text = pc.replace_substring_regex(text, r"\..*$", "")
-    return pc.if_else(whole, text, pa.scalar(None, pa.string())).cast(pa.int64())
+    if pc.all(pc.match_substring_regex(text, _WHOLE_NUMBER)).as_py() is not False:
+        return text.cast(pa.int64())
+    result = pa.nulls(len(text), pa.int64())
+    for pattern, number in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
+        numeric = pc.match_substring_regex(text, pattern).fill_null(False)
+        if pc.any(numeric).as_py():
+            # a fraction is an error of the cast, so null
+            parsed = _leniently(
+                lambda v, number=number: v.cast(number).cast(pa.int64()),
+                text.filter(numeric),
+                pa.int64(),
+            )
+            result = pc.replace_with_mask(result, numeric, parsed)
+    return result
 
 
 def long_session_id(session_id: str) -> str:

@@ -6,11 +6,12 @@ Where they are cut depends on the sessions alone, not on how they were computed.
 
 import dataclasses
 import datetime
+import itertools
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import apache_beam as beam
 import numpy as np
@@ -22,7 +23,7 @@ from transforms import publishing, records
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
-from transforms.errors import TooManyRejects
+from transforms.errors import TooManyRejectsError
 from transforms.sharding import shards_of
 from transforms.shards import METRICS
 
@@ -59,7 +60,7 @@ class WriteMetrics(beam.PTransform):
       summary: file for the counts, as JSON.
 
     Raises (in the pipeline):
-      TooManyRejects: see `max_reject_ratio`.
+      TooManyRejectsError: see `max_reject_ratio`.
       OutputError: the filesystem says no.
     """
 
@@ -233,14 +234,14 @@ def split_by_file(
         starts = cuts.get(partition, [])
         ids = np.array(rows.column("session_id").to_pylist(), object)
         edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
-        for number, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (start, end) in enumerate(itertools.pairwise(edges)):
             if start < end or not starts:
                 key = (partition, number, len(starts) + 1)
                 yield key, rows.slice(start, end - start)
 
 
 def check_rejects(counts: Counts, max_ratio: float) -> None:
-    """Raises TooManyRejects where more than `max_ratio` of an input's rows were rejected."""
+    """Raises TooManyRejectsError where more than `max_ratio` of an input's rows were rejected."""
     for kind in ("messages", "sessions", "channels"):
         read = counts.get(f"{kind}_read", 0)
         reasons = {
@@ -251,8 +252,11 @@ def check_rejects(counts: Counts, max_ratio: float) -> None:
         rejected = sum(reasons.values())
         if rejected > max_ratio * read:
             listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
-            raise TooManyRejects(
+            hint = ""
+            if "platform_unknown" in reasons:
+                hint = "State the sessions' platform with --channels or --assume_platform. "
+            raise TooManyRejectsError(
                 f"{rejected:,} of {read:,} {kind} rejected ({listed}), more than "
                 f"max_reject_ratio {max_ratio:g} allows; nothing was published. "
-                "Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
+                f"{hint}Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
             )

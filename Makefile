@@ -1,0 +1,53 @@
+# Each target sets up what it needs: Python 3.10 to 3.13, and packages from PyPI into .venv.
+#
+#   make run              the example export; prints the first records
+#   make run ARGS="..."   your own files: what comes after `session-metrics` on a command line
+#   make test             the tests; ARGS goes to pytest
+#   make lint             ruff and mypy
+#   make clean            removes what was built; keeps .venv
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-by-make
+EXAMPLE := build/example
+
+.PHONY: run test lint clean
+
+run: $(STAMP)
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pipelines.session_metrics \
+		--messages 'examples/export/conversation_entries.csv' 'examples/export/connect_pages/*.json' \
+		--sessions examples/export/messaging_sessions.csv \
+		--max_reject_ratio 0.05 \
+		--output $(EXAMPLE)
+	@$(BIN)/python examples/show.py $(EXAMPLE)
+else
+	@$(BIN)/python -m pipelines.session_metrics $(ARGS)
+endif
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
+
+# A .venv that can't be used (no pip, another Python, moved) is made anew; any other is kept.
+$(STAMP): setup.py pyproject.toml
+	@found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+	case "$$found" in 3.10|3.11|3.12|3.13) ;; *) \
+		echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $${found:-not there}: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+		exit 1;; esac
+	@echo "Setting up $(VENV), once" >&2
+	@$(BIN)/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+		|| $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
