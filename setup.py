@@ -34,7 +34,7 @@ setup(
     install_requires=[
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
-        "numpy>=2,<2.5",
+        "numpy>=2.1,<2.5",
         "pyarrow>=18,<26",
         "rich>=13,<16",
     ],

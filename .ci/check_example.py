@@ -42,4 +42,6 @@ for record in records:
     assert tuple(record) == FIELDS, f"fields {tuple(record)}"
     assert 0 <= record["MessagingSessionMetricValue"] <= 999_999_999, "value out of range"
 assert any(r["MessagingSessionMetricValue"] for r in records), "nothing but zeros"
-print(f"{len(records)} records of {len(sessions)} sessions in {len(files)} file(s): as they must be")
+print(
+    f"{len(records)} records of {len(sessions)} sessions in {len(files)} file(s): as they must be"
+)

@@ -25,7 +25,13 @@ PAGE_ENTRIES = 100
 CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 CHANNELS = [("EmbeddedMessaging", "Enhanced"), ("WhatsApp", "Enhanced"), ("Text", "Standard")]
 SAYINGS = {
-    "EndUser": ["Hello", "My order, no. 7, is late", 'It says "in transit"', "Thanks!", "Two\nlines"],
+    "EndUser": [
+        "Hello",
+        "My order, no. 7, is late",
+        'It says "in transit"',
+        "Thanks!",
+        "Two\nlines",
+    ],
     "Agent": ["How can I help?", "Let me look, one moment", "It arrives today", "Anything else?"],
     "Bot": ["Hi, I am the assistant of the shop", "Please choose: 1, 2 or 3"],
     "System": ["The conversation was transferred"],
@@ -66,7 +72,7 @@ def talk(rng: random.Random, start: datetime.datetime, late: bool) -> list[Entry
         if rng.random() < 0.2:
             say("System", rng.uniform(1, 30))  # a transfer: another agent goes on
         for _ in range(rng.choice([1, 1, 2])):
-            say("Agent", rng.expovariate(1 / 60))
+            say("Agent", rng.triangular(3, 600, 20))
     if late:
         say("EndUser", 3600)
     return entries
@@ -89,8 +95,14 @@ def make(rng: random.Random, count: int) -> tuple[list[list[str]], list[Entry], 
             }
         on_time = entries[:-1] if late else entries
         end = (on_time[-1]["at"] if on_time else start) + datetime.timedelta(minutes=10)
+        end = end.replace(microsecond=0)
         status, ended = ("Active", "") if number % 20 == 9 else ("Ended", stamp(end))
-        row = [session_id, status, channel, salesforce_id("0Mj", CHANNELS.index((channel, platform)))]
+        row = [
+            session_id,
+            status,
+            channel,
+            salesforce_id("0Mj", CHANNELS.index((channel, platform))),
+        ]
         row += [platform, stamp(start), ended, stamp(start), stamp(end)]
         if number % 10 == 3:  # an earlier snapshot
             sessions.append([*row[:1], "Active", *row[2:6], "", row[7], stamp(start)])
@@ -114,7 +126,7 @@ def bulk_row(number: int, entry: Entry) -> list[str]:
         entry["session"],
         entry["id"],
         entry["role"],
-        "Text",
+        "BotEscalated" if entry["role"] == "System" else "Text",
         stamp(entry["at"].replace(microsecond=0)),
         str(entry["at"].microsecond // 1000),
         str(entry["seq"]),
@@ -142,16 +154,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=60)
-    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path(__file__).parent / "export")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=pathlib.Path(__file__).parent / "export"
+    )
     args = parser.parse_args()
     rng = random.Random(args.seed)
     sessions, bulk, connect = make(rng, args.sessions)
     pages = args.output / "connect_pages"
     pages.mkdir(parents=True, exist_ok=True)
+    for page in pages.glob("page-*.json"):  # of an earlier, larger export
+        page.unlink()
     write_csv(
         args.output / "messaging_sessions.csv",
-        "Id Status ChannelType MessagingChannelId MessagingChannel.PlatformType "
-        "StartTime EndTime CreatedDate SystemModstamp".split(),
+        [
+            "Id",
+            "Status",
+            "ChannelType",
+            "MessagingChannelId",
+            "MessagingChannel.PlatformType",
+            "StartTime",
+            "EndTime",
+            "CreatedDate",
+            "SystemModstamp",
+        ],
         sessions,
     )
     rows = [bulk_row(number, entry) for number, entry in enumerate(bulk, 1)]
@@ -163,14 +188,23 @@ def main() -> None:
     rows[40:40] = broken
     write_csv(
         args.output / "conversation_entries.csv",
-        "Id ConversationId MessageIdentifier ActorType EntryType EntryTime EntryTimeMilliSecs Seq "
-        "Message".split(),
+        [
+            "Id",
+            "ConversationId",
+            "MessageIdentifier",
+            "ActorType",
+            "EntryType",
+            "EntryTime",
+            "EntryTimeMilliSecs",
+            "Seq",
+            "Message",
+        ],
         rows,
     )
     step = PAGE_ENTRIES - 5  # each page begins with the last five of the one before
     for number, start in enumerate(range(0, len(connect), step), 1):
-        page = [connect_entry(entry) for entry in connect[start : start + PAGE_ENTRIES]]
-        content = {"conversationEntries": page, "hasMore": start + step < len(connect)}
+        entries = [connect_entry(entry) for entry in connect[start : start + PAGE_ENTRIES]]
+        content = {"conversationEntries": entries, "hasMore": start + step < len(connect)}
         text = json.dumps(content | {"nextPageUrl": None}, indent=2)
         (pages / f"page-{number:04d}.json").write_text(text + "\n", "utf-8")
 

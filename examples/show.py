@@ -24,7 +24,7 @@ def read(files: list[pathlib.Path]) -> Iterator[dict[str, Any]]:
 def table(records: list[dict[str, Any]]) -> list[str]:
     """Lines with the fields in columns, numbers to the right, a blank line between sessions."""
     names = list(records[0])
-    rows = [[str(getattr(v, "isoformat", lambda v=v: v)()) for v in r.values()] for r in records]
+    rows = [[str(v).replace("+00:00", "Z") for v in record.values()] for record in records]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     right = [isinstance(value, int) for value in records[0].values()]
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import (
@@ -25,7 +26,7 @@ from transforms.reading import check_inputs
 from transforms.values import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_LOCAL_RUNNERS = ("DirectRunner", "FnApiRunner", "SwitchingDirectRunner", "PrismRunner")
+_LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
 _DAY_US = 86_400_000_000
 
 
@@ -139,6 +140,10 @@ def parse(argv: Sequence[str]) -> Job:
         raise UsageError(f"{', '.join(missing)} must be given. --help lists the options")
     beam_options = PipelineOptions(rest)
     _check_direct_options(beam_options)
+    try:
+        beam.Pipeline(options=beam_options)
+    except (ValueError, ImportError) as error:
+        raise UsageError(" ".join(str(error).split())) from None
     if _runner(beam_options) in _LOCAL_RUNNERS:
         worker = beam_options.view_as(WorkerOptions)  # its noise would drown our lines
         worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "CRITICAL"
@@ -153,6 +158,8 @@ def parse(argv: Sequence[str]) -> Job:
         parent = os.path.dirname(os.path.abspath(args.summary))
         if not os.path.isdir(parent) and not _within(parent, args.output):
             raise UsageError(f"--summary {args.summary}: {parent} is no directory")
+        if os.path.isdir(parent) and not os.access(parent, os.W_OK):
+            raise UsageError(f"--summary {args.summary}: {parent} can't be written")
         if os.path.isdir(args.summary):
             raise UsageError(f"--summary {args.summary}: is a directory; name a file")
     job = Job(
@@ -197,16 +204,16 @@ def _within(path: str, directory: str) -> bool:
 
 def _check_beam_options(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """Beam takes no notice of an option that it does not know; a person would like to."""
-    beam = pipeline_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
+    beams = pipeline_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
-        options._add_argparse_args(beam)
-    beam.error = parser.error  # type: ignore[method-assign]
-    _, unknown = beam.parse_known_args(list(rest))
+        options._add_argparse_args(beams)
+    beams.error = parser.error  # type: ignore[method-assign]
+    _, unknown = beams.parse_known_args(list(rest))
     if not unknown:
         return
     word = unknown[0].split("=")[0]
-    known = [o for p in (parser, beam) for action in p._actions for o in action.option_strings]
-    near = difflib.get_close_matches(word, known, 1)
+    known = [o for p in (parser, beams) for action in p._actions for o in action.option_strings]
+    near = difflib.get_close_matches(word, known, 1, 0.8)
     hint = f"; did you mean {near[0]}?" if near else ". --help lists the options"
     raise UsageError(f"unknown {'option' if word.startswith('-') else 'argument'} {word}{hint}")
 
@@ -222,7 +229,7 @@ def _check_direct_options(options: PipelineOptions) -> None:
 
 
 def _runner(options: PipelineOptions) -> str:
-    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1]
+    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1].lower()
 
 
 def _ratio(text: str) -> float:

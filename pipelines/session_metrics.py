@@ -31,45 +31,46 @@ def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that a command line asks for; returns the exit status."""
     out = Console(stderr=True, highlight=False, soft_wrap=True)
+    prepared: list[str] = []
     try:
-        job = options.parse(sys.argv[1:] if argv is None else argv)
-    except (options.UsageError, JobError) as error:
-        out.print(f"session-metrics: {error}", markup=False)
-        return USAGE
-    outputs = [job.write_metrics.output]
-    if job.write_metrics.rejects_within is None:
-        outputs.append(job.write_metrics.rejects_directory)
-    try:
-        for output in outputs:
-            publishing.prepare(output)
-    except JobError as error:
-        out.print(f"session-metrics: {error}", markup=False)
-        return USAGE
-    try:
+        try:
+            job = options.parse(sys.argv[1:] if argv is None else argv)
+            for output in job.write_metrics.outputs:
+                publishing.prepare(output)
+                prepared.append(output)
+        except (options.UsageError, JobError) as error:
+            out.print(f"session-metrics: {error}", markup=False)
+            return USAGE
         with console.progress(out):
             counts = _run(job)
-    except KeyboardInterrupt:
-        failure = "interrupted; nothing was published"
-    except Exception as error:
-        failure = find_job_error(error) or ""
-        if not failure:
-            logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-            failure = f"the pipeline failed: {type(error).__name__}; nothing was published"
+    except SystemExit as end:  # --help
+        return int(end.code or 0)
+    except (KeyboardInterrupt, Exception) as error:
+        failure = _explain(error)
     else:
         out.print(console.closing_table(counts))
         out.print(f"published in {job.write_metrics.output}", markup=False)
         return PUBLISHED
-    for output in outputs:
-        publishing.discard(output)
+    finally:
+        for output in prepared:
+            publishing.discard(output)
     out.print(f"session-metrics: {failure}", markup=False)
     return FAILED
 
 
+def _explain(error: BaseException) -> str:
+    """The one line for what ended a run; where that is no line's matter, the traceback is logged."""
+    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):  # in a worker
+        return "interrupted; nothing was published"
+    if found := find_job_error(error):
+        return found
+    logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
+    return f"the pipeline failed: {type(error).__name__}; nothing was published"
+
+
 def _run(job: options.Job) -> Counts:
     # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
-    logging.getLogger("apache_beam").setLevel(
-        logging.CRITICAL if job.runs_here else logging.INFO
-    )
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL if job.runs_here else logging.INFO)
     pipeline = beam.Pipeline(options=job.beam_options)
     build(pipeline, job)
     result = pipeline.run()

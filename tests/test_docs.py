@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pipelines import options
+from examples import show
+from pipelines import options, session_metrics
 from schemas import markdown
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -33,6 +34,30 @@ def test_python_of_the_readme_runs(code, tmp_path):
     assert run.returncode == 0, run.stderr
     if "build/answered" in code:
         assert list((tmp_path / "build" / "answered").glob("metrics-*.avro"))
+
+
+def test_picture_of_the_output_is_current(tmp_path, monkeypatch, capsys):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    makefile = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    command = re.search(r"session_metrics\s+(--messages .*)", makefile)[1].replace("'", "")
+    words = command.replace("$(EXAMPLE)", "build/example").split()
+    assert session_metrics.main([*words, "--runner", "FnApiRunner"]) == 0
+    show.main("build/example")
+    said = capsys.readouterr()
+    shown = said.err + said.out[: said.out.index("\n\nMSM", said.out.index("MSM"))]
+    picture = README[README.index("<!-- example -->") : README.index("<!-- /example -->")]
+    assert picture.split("```\n")[1] == "\n".join(map(str.rstrip, shown.splitlines())) + "\n"
+
+
+def test_example_export_is_what_the_generator_makes(tmp_path):
+    generator = ROOT / "examples" / "generate.py"
+    subprocess.run([sys.executable, generator, "--output", tmp_path], check=True)
+    made, there = (
+        {p.relative_to(top): p.read_bytes() for p in top.rglob("*") if p.is_file()}
+        for top in (tmp_path, ROOT / "examples" / "export")
+    )
+    assert made == there
 
 
 def test_readme_has_every_option():

@@ -108,7 +108,6 @@ def test_unknown_creation_is_in_no_created_range():
         ({"ended_at_us": 5}, {"ended_at_us": 9}),
         ({"modified_at_us": 1, "ended_at_us": 5}, {"modified_at_us": 1, "ended_at_us": 9}),
         ({"modified_at_us": 1, "ended_at_us": None}, {"modified_at_us": 1, "ended_at_us": -9}),
-        ({"channel_type": "Line", "ended_at_us": 5}, {"channel_type": "Text", "ended_at_us": 5}),
     ],
 )
 def test_the_newest_snapshot_counts(older, newer):
@@ -116,6 +115,16 @@ def test_the_newest_snapshot_counts(older, newer):
     metrics, counts = fold_shard([sessions(*rows)], Policy())
     assert metrics.column("ended_at_us").to_pylist() == [newer["ended_at_us"]]
     assert counts == {"sessions_superseded": 1, "sessions_reported": 1}
+
+
+def test_snapshots_alike_are_told_apart_by_their_other_columns():
+    rows = [
+        {"session_id": "a", "platform_type": "Standard"},
+        {"session_id": "a", "platform_type": "Enhanced"},
+    ]
+    for batch in (sessions(*rows), sessions(*rows[::-1])):  # the one that sorts last
+        _, counts = fold_shard([batch], Policy())
+        assert counts == {"sessions_superseded": 1, "sessions_not_enhanced": 1}
 
 
 def test_a_newer_snapshot_that_is_open_again_withdraws_the_session():

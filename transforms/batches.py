@@ -206,8 +206,9 @@ def normalize_sessions(
 ) -> Normalized:
     """Makes sessions of raw rows.
 
-    A session's platform is its own, else that of its channel, else what an In-App or Web channel
-    (`EmbeddedMessaging`) always has, else the assumed one; where nobody states it the row is a reject.
+    An In-App or Web channel (`EmbeddedMessaging`) is always an enhanced one. Any other session's
+    platform is its own, else that of its channel, else the assumed one; where nobody states it the
+    row is a reject.
 
     Args:
       raw: the rows as read.
@@ -233,7 +234,7 @@ def normalize_sessions(
     embedded = pc.if_else(
         pc.equal(channel_type, "EmbeddedMessaging"), "Enhanced", pa.scalar(None, pa.string())
     )
-    platform = pc.coalesce(platform, embedded, pa.scalar(assume_platform, pa.string()))
+    platform = pc.coalesce(embedded, platform, pa.scalar(assume_platform, pa.string()))
 
     check.reject("session_id_missing", _nulls(session_id))
     check.reject("status_missing", _nulls(status))

@@ -3,7 +3,6 @@
 import os
 from typing import IO
 
-import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
@@ -18,7 +17,7 @@ def is_local(path: str) -> bool:
 def open_input(path: str) -> IO[bytes]:
     """Opens a file as its bytes are: seekable, nothing decompressed."""
     if is_local(path):
-        return pa.OSFile(path)
+        return open(path, "rb")
     return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 

@@ -11,6 +11,7 @@ import gzip
 import io
 import itertools
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
@@ -31,6 +32,8 @@ BLOCK_BYTES = 32 << 20
 BATCH_ROWS = 1 << 18
 _LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
 _REPEATING_BYTES = 8  # in Parquet, for each row
+# The reader's own limit, 128 KiB a field, is less than a customer may write.
+csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 _DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
 
 Open = Callable[[], IO[bytes]]
@@ -90,6 +93,7 @@ UNREADABLE = (
     ValueError,
     zlib.error,
     LookupError,
+    csv.Error,
     OverflowError,
     RecursionError,
     fastavro.schema.SchemaParseException,
@@ -100,11 +104,17 @@ UNREADABLE = (
 def _byte_ranges(size: int) -> list[Part]:
     count = max(1, size // PART_BYTES)
     edges = [size * i // count for i in range(count + 1)]
-    return [Part(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [Part(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def _gunzipped(open_file: Open) -> Open:
-    return lambda: gzip.GzipFile(fileobj=open_file())  # type: ignore[return-value]
+    def open_both() -> IO[bytes]:
+        packed = open_file()
+        plain = gzip.GzipFile(fileobj=packed)
+        plain.myfileobj = packed  # type: ignore[assignment]  # is closed with it
+        return plain  # type: ignore[return-value]
+
+    return open_both
 
 
 def _zipped(plain: Format) -> Format:
@@ -141,8 +151,22 @@ def _columns(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str
     return {name: column for name, column in found if column is not None}
 
 
-def _ordinals(first: int, count: int) -> Callable[[], np.ndarray]:
-    return lambda: np.arange(first, first + count)
+class _RowCounter:
+    """Row numbers of the batches of a part, counted from its first row, known only when asked for."""
+
+    def __init__(self, first_row: Callable[[], int]):
+        self._first_row, self._before = functools.cache(first_row), 0
+
+    def advance(self, rows: int) -> Callable[[], int]:
+        """Gives the number of the next row, and moves on by so many."""
+        before = self._before
+        self._before += rows
+        return lambda: self._first_row() + before
+
+
+def _counted(first: Callable[[], int], offsets: int | np.ndarray) -> Callable[[], np.ndarray]:
+    """The numbers of the rows of a batch: so many, or at those offsets, from the first."""
+    return lambda: first() + (np.arange(offsets) if isinstance(offsets, int) else offsets)
 
 
 # Lines
@@ -189,9 +213,10 @@ def _count_lines(block: bytes) -> int:
     return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
-def _line_part(open_file: Open, part: Part) -> tuple[Iterator[bytes], Callable[[], int]]:
+def _line_part(
+    open_file: Open, file: IO[bytes], part: Part
+) -> tuple[Iterator[bytes], Callable[[], int]]:
     """The bytes of the lines that begin in a part, and a function for the first one's number."""
-    file = open_file()
     if part.end is None:
         return _read_exactly(file, None), lambda: 1
     size = file.seek(0, io.SEEK_END)
@@ -199,21 +224,10 @@ def _line_part(open_file: Open, part: Part) -> tuple[Iterator[bytes], Callable[[
     file.seek(start)
 
     def first_line() -> int:
-        return 1 + sum(block.count(b"\n") for block in _read_exactly(open_file(), start))
+        with open_file() as again:
+            return 1 + sum(block.count(b"\n") for block in _read_exactly(again, start))
 
     return _read_exactly(file, end - start), first_line
-
-
-class _LineCounter:
-    """Row numbers of the blocks of a part, counted from its first line, known only when asked for."""
-
-    def __init__(self, first_line: Callable[[], int]):
-        self._first_line, self._before = functools.cache(first_line), 0
-
-    def advance(self, lines: int) -> Callable[[], int]:
-        before = self._before
-        self._before += lines
-        return lambda: self._first_line() + before
 
 
 # JSON
@@ -228,6 +242,12 @@ def _json_rows(values: Iterable[Any]) -> Iterator[Any]:
             yield from value[_PAGE]
         else:
             yield value
+
+
+def _json_value(line: bytes) -> Any:
+    line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
+    text = line.decode("utf-8", "surrogateescape")
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else digits)
 
 
 def _json_names(values: Iterable[Any]) -> list[str] | None:
@@ -247,9 +267,9 @@ def _json_names(values: Iterable[Any]) -> list[str] | None:
 
 def _json_lines_names(file: IO[bytes]) -> list[str] | None:
     def values() -> Iterator[Any]:
-        for line in [*file.read(1 << 20).split(b"\n"), file.readline()]:
+        for line in (file.read(1 << 20) + file.readline()).split(b"\n"):
             try:
-                yield json.loads(line.decode("utf-8-sig", "surrogateescape"))
+                yield _json_value(line)
             except (ValueError, RecursionError):
                 continue
 
@@ -273,6 +293,8 @@ def _as_text(value: Any) -> str | None:
         return next(ours, None)
     if value is None or isinstance(value, str):
         return value
+    if value != value:  # NaN, which some write for no value
+        return None
     if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**63:
         return str(int(value))
     return None if isinstance(value, dict) else json.dumps(value)
@@ -305,10 +327,10 @@ def _json_lines_slowly(block: bytes, first: int, names: Sequence[str]) -> RawBat
     rows: list[tuple[int, Any]] = []
     malformed: list[tuple[int, str]] = []
     for number, line in enumerate(block.split(b"\n"), first):
-        if not line.strip():
+        if not line.removeprefix(codecs.BOM_UTF8).strip():
             continue
         try:
-            value = json.loads(line.decode("utf-8-sig", "surrogateescape"))
+            value = _json_value(line)
         except (ValueError, RecursionError) as error:
             said = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
             malformed.append((number, f"not JSON: {said}"))
@@ -325,7 +347,7 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
     samples = []
     for line in block[: 1 << 16].splitlines()[:32]:
         try:
-            samples.append(json.loads(line))
+            samples.append(_json_value(line))
         except (ValueError, RecursionError):
             continue
     tree: dict[str, Any] = {}
@@ -333,7 +355,7 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
         found = (_look_up(row, name) for row in samples if isinstance(row, dict))
         value = next((v for v in found if v is not None), "")
         kind = _JSON_TYPES.get(type(value))
-        if kind is None:
+        if kind is None or name in tree:
             return None
         tree[name] = kind
         *path, leaf = name.split(".")
@@ -355,6 +377,10 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
 
 def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
     """The columns of a block in which every line is one plain row, else None."""
+    lines = _count_lines(block)
+    closed = block.count(b"}\n") + block.count(b"}\r\n") + block.endswith(b"}")
+    if not block.startswith(b"{") or block.count(b"\n{") + 1 != lines or closed != lines:
+        return None
     if f'"{_PAGE}"'.encode() in block:
         return None
     schema = _json_schema(block, names)
@@ -368,7 +394,7 @@ def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] 
                 explicit_schema=schema, unexpected_field_behavior="ignore"
             ),
         )
-        if table.num_rows != _count_lines(block):
+        if table.num_rows != lines:
             return None
         table.validate(full=True)  # UTF-8
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -379,39 +405,39 @@ def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] 
         if "." in name:
             nested = pc.struct_field(table.column(name.split(".")[0]), name.split(".")[1:])
             column = pc.coalesce(column, nested.combine_chunks())
-        if column.null_count < len(column):
-            columns[name] = column
+        if column.null_count == len(column):
+            continue
+        if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= 2.0**53:
+            return None  # among them may be a whole number that a float does not hold
+        columns[name] = column
     return columns
 
 
 def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
-    blocks, first_line = _line_part(open_file, part)
-    counter = _LineCounter(first_line)
-    for block in _line_blocks(blocks):
-        block = block.removeprefix(codecs.BOM_UTF8)
-        count = _count_lines(block)
-        first = counter.advance(count)
-        columns = _json_lines_fast(block, names)
-        if columns is None:
-            yield _json_lines_slowly(block, first(), names)
-        else:
-            yield RawBatch(columns, count, lambda first=first, n=count: np.arange(n) + first())
+    with open_file() as file:
+        blocks, first_line = _line_part(open_file, file, part)
+        counter = _RowCounter(first_line)
+        for block in _line_blocks(blocks):
+            block = block.removeprefix(codecs.BOM_UTF8)
+            count = _count_lines(block)
+            first = counter.advance(count)
+            columns = _json_lines_fast(block, names)
+            if columns is None:
+                yield _json_lines_slowly(block, first(), names)
+            else:
+                yield RawBatch(columns, count, _counted(first, count))
 
 
 def _json_document(file: IO[bytes]) -> list[Any]:
     """The rows of a JSON document: a page of the Connect REST resource, or an array of pages or rows."""
     value = json.loads(file.read().decode("utf-8-sig"))
-    rows: list[Any] = []
-    for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, dict) and isinstance(item.get(_PAGE), list):
-            rows.extend(item[_PAGE])
-        else:
-            rows.append(item)
-    return rows
+    return list(_json_rows(value if isinstance(value, list) else [value]))
 
 
 def _read_json_document(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
-    yield _json_batch(list(enumerate(_json_document(open_file()), 1)), names, [])
+    with open_file() as file:
+        rows = _json_document(file)
+    yield _json_batch(list(enumerate(rows, 1)), names, [])
 
 
 # CSV
@@ -437,48 +463,43 @@ def _csv_parts(file: IO[bytes], size: int) -> list[Part]:
     ranges = _byte_ranges(size)
     if len(ranges) > 1:
         for block in _line_blocks(_read_exactly(file, None)):
-            if b'"' in block and np.any(_open_quotes(block)[0]):
+            if b'"' in block and len(_record_ends(block)[0]) < block.count(b"\n"):
                 return [WHOLE]
     return ranges
 
 
-def _open_quotes(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """For each line end of a block that begins outside quotes: whether it is inside; and where it is."""
+def _record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """The line ends outside quotes, and after how many lines each is, in a block that begins outside."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
-    return np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 1, ends
+    outside = np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 0
+    return ends[outside], np.flatnonzero(outside) + 1
 
 
-def _record_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, each block whole records; one that never ends is cut off after its first line."""
-    rest = b""
-    for block in _line_blocks(blocks):
-        rest += block
-        while rest:
-            inside, ends = _open_quotes(rest)
-            cut = int(ends[~inside][-1]) + 1 if not inside.all() else 0
-            if cut:
-                yield rest[:cut]
-                rest = rest[cut:]
-            if len(rest) <= _LONGEST_RECORD_BYTES:
-                break
-            cut = rest.find(b"\n") + 1 or len(rest)
-            yield rest[:cut]
-            rest = rest[cut:]
-    if rest:
-        yield rest
+def _well_quoted(block: bytes, delimiter: str) -> bool:
+    """Whether quotes stand around whole fields only, or doubled inside of those, and all are closed."""
+    data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+    quotes = np.flatnonzero(data == ord('"'))
+    if len(quotes) % 2:
+        return False
+    border = np.zeros(256, bool)
+    border[[ord(delimiter), *b'\r\n"']] = True
+    return bool(border[data[quotes[::2] - 1]].all() and border[data[quotes[1::2] + 1]].all())
 
 
-def _csv_fast(block: bytes, header: _Header, names: Sequence[str]) -> dict[str, pa.Array] | None:
-    """The columns of a block in which every record is as it should be, else None."""
-    records = _count_lines(block)
-    if b'"' in block:
-        inside, _ = _open_quotes(block)
-        if len(inside) and inside[-1]:
-            return None
-        records -= int(inside.sum())
+def _csv_fast(
+    block: bytes, first: Callable[[], int], header: _Header, names: Sequence[str]
+) -> RawBatch | None:
+    """The records of a block where every one is as it should be, else None."""
+    if b"\r" in block and block.count(b"\r") > block.count(b"\r\n"):
+        return None
+    if b'"' in block and not _well_quoted(block, header.delimiter):
+        return None
+    ends, lines = _record_ends(block)
+    num_records = len(ends) + (not block.endswith(b"\n"))
+    if np.diff(ends, prepend=-1, append=len(block)).max() > _LONGEST_RECORD_BYTES:
+        return None
     wanted = {name: str(header.names.index(name)) for name in names if name in header.names}
-    invalid = []
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(block),
@@ -486,11 +507,7 @@ def _csv_fast(block: bytes, header: _Header, names: Sequence[str]) -> dict[str, 
                 column_names=[str(i) for i in range(len(header.names))],
                 block_size=max(1 << 20, len(block) // 8),
             ),
-            parse_options=pa.csv.ParseOptions(
-                delimiter=header.delimiter,
-                newlines_in_values=True,
-                invalid_row_handler=lambda row: invalid.append(row) or "skip",
-            ),
+            parse_options=pa.csv.ParseOptions(delimiter=header.delimiter, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 include_columns=list(wanted.values()),
                 column_types={column: pa.string() for column in wanted.values()},
@@ -500,18 +517,41 @@ def _csv_fast(block: bytes, header: _Header, names: Sequence[str]) -> dict[str, 
         )
     except pa.ArrowInvalid:
         return None
-    if invalid or table.num_rows != records:
+    if table.num_rows != num_records:
         return None
-    return {name: table.column(column).combine_chunks() for name, column in wanted.items()}
+    columns = {name: table.column(column).combine_chunks() for name, column in wanted.items()}
+    starts = np.concatenate([[0], lines])[:num_records]
+    return RawBatch(columns, num_records, _counted(first, starts))
 
 
-def _csv_slowly(block: bytes, first: int, header: _Header, names: Sequence[str]) -> RawBatch:
-    """Record by record. A record that does not fit the header loses its first line alone."""
+def _csv_record(text: str, header: _Header) -> list[str] | str:
+    """The fields of a record, or what is wrong with it."""
+    try:
+        found = list(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter, strict=True))
+    except csv.Error:
+        return "a quote inside a field"
+    if len(found) != 1:
+        return "a line end inside a field"
+    if len(found[0]) != len(header.names):
+        return f"{len(found[0])} fields, the header has {len(header.names)}"
+    return found[0]
+
+
+def _csv_slowly(
+    block: bytes, first: int, header: _Header, names: Sequence[str], last: bool
+) -> tuple[RawBatch, int]:
+    """Record by record, up to one that may go on in the next block; and how many bytes that were.
+
+    A record that is not as it should be loses its first line alone: where a quote is never closed, the
+    lines that follow are records of their own.
+    """
     wanted = {name: header.names.index(name) for name in names if name in header.names}
     columns: dict[str, list[str]] = {name: [] for name in wanted}
     kept: list[int] = []
     malformed: list[tuple[int, str]] = []
     lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
     at = 0
     while at < len(lines):
         if not lines[at].strip():
@@ -522,64 +562,60 @@ def _csv_slowly(block: bytes, first: int, header: _Header, names: Sequence[str])
             end += 1
             quotes += lines[end].count(b'"')
             size += len(lines[end])
-        text = b"\n".join(lines[at : end + 1]).decode("utf-8", "surrogateescape").rstrip("\r")
-        wrong = "a quote is never closed" if quotes % 2 else None
-        if wrong is None:
-            fields = next(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter))
-            if len(fields) != len(header.names):
-                wrong = f"{len(fields)} fields, the header has {len(header.names)}"
-        if wrong is None:
-            values = [fields[index] for index in wanted.values()]
+        if quotes % 2 and size <= _LONGEST_RECORD_BYTES and not last:
+            break
+        record: list[str] | str = "a quote is never closed"
+        if quotes % 2 == 0:
+            text = b"\n".join(lines[at : end + 1]).decode("utf-8", "surrogateescape")
+            record = _csv_record(text.removesuffix("\r"), header)
+        if isinstance(record, list):
+            record = [record[index] for index in wanted.values()]
             try:
-                "".join(values).encode()
+                "".join(record).encode()
             except UnicodeEncodeError:
-                wrong = "not UTF-8"
-        if wrong is not None:
-            malformed.append((first + at, wrong))
+                record = "not UTF-8"
+        if isinstance(record, str):
+            malformed.append((first + at, record))
             at += 1
             continue
         kept.append(first + at)
-        for column, value in zip(columns.values(), values, strict=True):
+        for column, value in zip(columns.values(), record, strict=True):
             column.append(value)
         at = end + 1
     arrays = {
         name: pa.array(column, pa.string(), mask=np.array([not v for v in column], bool))
         for name, column in columns.items()
     }
-    return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed)
+    used = min(len(block), sum(map(len, lines[:at])) + at)
+    return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed), used
 
 
 def _read_csv(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
-    header = _csv_header(open_file())
-    blocks, first_line = _line_part(open_file, part)
-    counter = _LineCounter(first_line)
-    whole = part.end is None or part.start == 0
-    for block in _record_blocks(blocks):
-        if whole:  # the header's line comes first
-            block, whole = block[header.num_bytes :], False
+    with open_file() as file:
+        header = _csv_header(file)
+        file.seek(0)
+        blocks, first_line = _line_part(open_file, file, part)
+        counter = _RowCounter(first_line)
+        lines = _line_blocks(blocks)
+        if part.start == 0:  # the header's line comes first
             counter.advance(1)
-            if not block:
+            lines = itertools.chain([next(lines, b"")[header.num_bytes :]], lines)
+        rest = b""
+        for block in itertools.chain(filter(None, lines), [b""]):
+            last = not block
+            rest += block
+            ends, _ = _record_ends(rest)
+            used = len(rest) if last else int(ends[-1]) + 1 if len(ends) else 0
+            if not used and len(rest) <= _LONGEST_RECORD_BYTES:
                 continue
-        count = _count_lines(block)
-        first = counter.advance(count)
-        columns = _csv_fast(block, header, names)
-        if columns is None:
-            yield _csv_slowly(block, first(), header, names)
-        else:
-            num_rows = len(next(iter(columns.values()))) if columns else 0
-            yield RawBatch(
-                columns,
-                num_rows,
-                lambda first=first, block=block: first() + _record_lines(block),
-            )
-
-
-def _record_lines(block: bytes) -> np.ndarray:
-    """The line, from 0, on which each record of a block begins."""
-    inside, ends = _open_quotes(block)
-    after = np.flatnonzero(~inside) + 1
-    starts = np.concatenate([[0], after])
-    return starts[:-1] if block.endswith(b"\n") else starts
+            first = counter.advance(0)
+            raw = _csv_fast(rest[:used], first, header, names) if used else None
+            if raw is None:
+                raw, used = _csv_slowly(rest, first(), header, names, last)
+            yield raw
+            if used:
+                counter.advance(_count_lines(rest[:used]))
+                rest = rest[used:]
 
 
 # Parquet
@@ -617,43 +653,57 @@ def _repeats(file: pq.ParquetFile, name: str) -> bool:
 
 
 def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
-    file = pq.ParquetFile(open_file())
-    leaves = _parquet_names(open_file())
-    columns = [name for name in names if name in leaves]
-    # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
-    texts = [name for name in columns if _repeats(file, name)]
-    file = pq.ParquetFile(open_file(), read_dictionary=texts)
-    row = 1 + sum(file.metadata.row_group(i).num_rows for i in range(part.start))
-    groups = range(part.start, part.end or 0)
-    for batch in file.iter_batches(BATCH_ROWS, row_groups=list(groups), columns=columns):
-        yield RawBatch(_columns(batch, columns), len(batch), _ordinals(row, len(batch)))
-        row += len(batch)
+    with open_file() as file:
+        parquet = pq.ParquetFile(file)
+        leaves = _parquet_names(file)
+        columns = [name for name in names if name in leaves]
+        # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
+        texts = [name for name in columns if _repeats(parquet, name)]
+        parquet = pq.ParquetFile(file, read_dictionary=texts)
+        before = sum(parquet.metadata.row_group(i).num_rows for i in range(part.start))
+        counter = _RowCounter(lambda: 1 + before)
+        groups = list(range(part.start, part.end or 0))
+        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
+            rows = _counted(counter.advance(len(batch)), len(batch))
+            yield RawBatch(_columns(batch, columns), len(batch), rows)
 
 
 # Avro
 
 
+_AVRO_INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
+_AVRO_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
+
+
 def _avro_header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
-    """The schema, the whole header, and the marker that ends each block."""
-    reader = fastavro.block_reader(file)
+    """The schema, the whole header, and the marker that ends each block.
+
+    Instants are unmarked as such (`instantType`), so that they are decoded as the numbers that they
+    are: one that is out of range spoils no file.
+    """
+    fastavro.block_reader(file)
     size = file.tell()
     file.seek(0)
-    header = file.read(size)
-    return reader.writer_schema, header, header[-16:]  # type: ignore[return-value]
+    header = _AVRO_INSTANT.sub(rb'"instantType"\1', file.read(size))
+    schema: Any = fastavro.block_reader(io.BytesIO(header)).writer_schema
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise ValueError("its rows are no records")
+    return schema, header, header[-16:]
 
 
-def _avro_names(file: IO[bytes]) -> list[str]:
-    def walk(schema: Any, prefix: str) -> Iterator[str]:
-        for field in schema["fields"]:
-            kind = field["type"]
-            nested = [kind] if isinstance(kind, dict) else kind if isinstance(kind, list) else []
-            records = [t for t in nested if isinstance(t, dict) and t.get("type") == "record"]
-            if not records:
-                yield prefix + field["name"]
-            for record in records:
-                yield from walk(record, f"{prefix}{field['name']}.")
-
-    return list(walk(_avro_header(file)[0], ""))
+def _avro_columns(schema: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
+    """The columns, nested ones with dots, and the unit of those that are instants."""
+    columns: dict[str, str | None] = {}
+    for field in schema["fields"]:
+        name, kind = prefix + field["name"], field["type"]
+        kinds = [t for t in (kind if isinstance(kind, list) else [kind]) if isinstance(t, dict)]
+        records = [t for t in kinds if t.get("type") == "record"]
+        instants = (str(t["instantType"]) for t in kinds if "instantType" in t)
+        if not records:
+            columns[name] = _AVRO_UNITS.get(next(instants, "").rpartition("-")[2])
+        for record in records:
+            columns.update(_avro_columns(record, f"{name}."))
+    return columns
 
 
 def _find(file: IO[bytes], marker: bytes, start: int) -> int:
@@ -665,12 +715,12 @@ def _find(file: IO[bytes], marker: bytes, start: int) -> int:
         found = rest.find(marker)
         if found >= 0:
             return at + found
-        at += len(rest) - len(marker) + 1
+        at += max(0, len(rest) - len(marker) + 1)
         rest = rest[-len(marker) + 1 :]
     return -1
 
 
-def _avro_rows_before(file: IO[bytes], header_bytes: int, end: int) -> int:
+def _avro_rows_before(open_file: Open, header_bytes: int, end: int) -> int:
     """Counts rows by the heads of the blocks up to an offset."""
 
     def varint() -> int:
@@ -682,62 +732,55 @@ def _avro_rows_before(file: IO[bytes], header_bytes: int, end: int) -> int:
             if byte < 0x80:
                 return (value >> 1) ^ -(value & 1)
 
-    file.seek(header_bytes)
-    rows = 0
-    while file.tell() < end:
-        rows += varint()
-        file.seek(varint() + 16, io.SEEK_CUR)
-    return rows
+    with open_file() as file:
+        file.seek(header_bytes)
+        rows = 0
+        while file.tell() < end:
+            rows += varint()
+            file.seek(varint() + 16, io.SEEK_CUR)
+        return rows
 
 
 def _read_avro(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
-    file = open_file()
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    schema, header, marker = _avro_header(file)
-    file.seek(size - 16)
-    if file.read(16) != marker:
-        raise EOFError("its last block is not complete")
-    # A block belongs to the part in which the marker before it begins; the header ends with one.
-    first = _find(file, marker, max(part.start, len(header) - 16))
-    last = _find(file, marker, max(part.end or 0, len(header) - 16))
-    start, end = first + 16, size if last < 0 else last + 16
-    if first < 0 or start >= end:
-        return
-    file.seek(start)
-    blocks = io.BytesIO(header + file.read(end - start))
+    with open_file() as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        schema, header, marker = _avro_header(file)
+        file.seek(size - 16)
+        if file.read(16) != marker:
+            raise EOFError("its last block is not complete")
+        # A block belongs to the part in which the marker before it begins; the header ends with one.
+        first = _find(file, marker, max(part.start, len(header) - 16))
+        last = _find(file, marker, max(part.end or 0, len(header) - 16))
+        start, end = first + 16, size if last < 0 else last + 16
+        if first < 0 or start >= end:
+            return
+        file.seek(start)
+        blocks = io.BytesIO(header + file.read(end - start))
     tops = {name.split(".")[0] for name in names} | set(names)
     needed = dict(schema, fields=[f for f in schema["fields"] if f["name"] in tops])
     try:
         fastavro.parse_schema(needed)
     except fastavro.schema.UnknownType:  # a needed field names a type that another one defines
         needed = schema
-    base: list[int] = []
-
-    def first_row() -> int:
-        if not base:
-            base.append(1 + _avro_rows_before(open_file(), len(header), start))
-        return base[0]
-
-    reader = fastavro.reader(blocks, reader_schema=needed)
-    seen = 0
+    units = _avro_columns(schema)
+    counter = _RowCounter(lambda: 1 + _avro_rows_before(open_file, len(header), start))
+    reader: Iterator[Any] = fastavro.reader(blocks, reader_schema=needed)
     while rows := list(itertools.islice(reader, BATCH_ROWS)):
-        columns = {}
-        for name in names:
-            column = [_look_up(row, name) for row in rows]
-            if any(value is not None for value in column):
-                columns[name] = _python_column(column)
-        yield RawBatch(
-            columns, len(rows), lambda seen=seen, n=len(rows): np.arange(n) + first_row() + seen
-        )
-        seen += len(rows)
+        columns = {
+            name: _python_column([_look_up(row, name) for row in rows], units[name])
+            for name in names
+            if name in units
+        }
+        yield RawBatch(columns, len(rows), _counted(counter.advance(len(rows)), len(rows)))
 
 
-def _python_column(values: list[Any]) -> pa.Array:
+def _python_column(values: list[Any], unit: str | None) -> pa.Array:
     try:
-        return pa.array(values)
+        array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a union of several types
         return pa.array([None if v is None else str(v) for v in values], pa.string())
+    return array.cast(pa.timestamp(unit)) if unit and pa.types.is_integer(array.type) else array
 
 
 _JSON_LINES = Format(
@@ -745,14 +788,19 @@ _JSON_LINES = Format(
 )
 _JSON = Format(
     0.4,
-    lambda file: _json_names(iter(_json_document(file))),
+    lambda file: _json_names(_json_document(file)),
     lambda file, size: [WHOLE],
     _read_json_document,
 )
 _CSV = Format(0.6, lambda file: _csv_header(file).names, _csv_parts, _read_csv)
 
 _FORMATS = {
-    ".avro": Format(1.5, _avro_names, lambda file, size: _byte_ranges(size), _read_avro),
+    ".avro": Format(
+        1.5,
+        lambda file: list(_avro_columns(_avro_header(file)[0])),
+        lambda file, size: _byte_ranges(size),
+        _read_avro,
+    ),
     ".parquet": Format(3.0, _parquet_names, _parquet_parts, _read_parquet),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,

@@ -8,6 +8,7 @@ object stores each file appears at once, but one after the other; what is stale 
 """
 
 import ctypes
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from transforms.errors import OutputError
 from transforms.files import is_local
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_HELD: dict[str, int] = {}  # staging directories that are locked, and the descriptor that does it
 
 Owned = Callable[[str], bool]
 """Whether a file of the output directory, by its path within, is the run's to replace or remove."""
@@ -34,45 +36,92 @@ def staging_of(output: str) -> str:
 def prepare(output: str) -> None:
     """Makes the staging directory anew, so that a path that can't be written is known before any work.
 
+    A local one is locked for this process until `discard`.
+
     Raises:
-      OutputError: it can't be.
+      OutputError: it can't be, or another run is at work on the same output.
     """
     if not is_local(output):
+        try:
+            discard(output)
+        except ValueError:
+            hint = ": pip install 'messaging-session-metrics[gcp]'" if output[:5] == "gs://" else ""
+            raise OutputError(f"{output}: no such filesystem here{hint}") from None
+        except OSError as error:
+            raise OutputError(f"{output}: can't be written: {error}") from error
         return
-    target = os.path.realpath(output)
+    target, staging = os.path.realpath(output), staging_of(output)
     if os.path.exists(target) and not os.path.isdir(target):
         raise OutputError(f"{output}: is a file; name a directory")
-    if os.path.ismount(target):
-        raise OutputError(
-            f"{output}: is a mount point, which can't be replaced; name a directory in it"
-        )
+    for kind, found in (
+        ("a mount point", os.path.ismount(target)),
+        ("the working directory", os.path.commonpath([target, os.getcwd()]) == target),
+    ):
+        if found:
+            raise OutputError(
+                f"{output}: is {kind}, which can't be replaced; name a directory in it"
+            )
     try:
+        os.makedirs(staging, exist_ok=True)
+        _lock(staging)
         _recover(target)
         discard(output)
-        os.makedirs(staging_of(output))
+        os.makedirs(staging)
+        _lock(staging)
+    except BlockingIOError:
+        raise OutputError(f"{output}: another run is writing it; wait for its end") from None
     except OSError as error:
         raise OutputError(f"{output}: can't be written: {error.strerror or error}") from error
+    except KeyboardInterrupt:
+        discard(output)
+        raise
+
+
+def _lock(staging: str) -> None:
+    if staging in _HELD:
+        return
+    held = os.open(staging, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise
+    except OSError:  # a filesystem without locks
+        pass
+    _HELD[staging] = held
 
 
 def discard(output: str) -> None:
-    """Removes what is staged."""
+    """Removes what is staged, unless it is another run's; ends what `prepare` began."""
     staging = staging_of(output)
     if is_local(output):
+        try:
+            _lock(staging)
+        except (BlockingIOError, FileNotFoundError):
+            return
         shutil.rmtree(staging, ignore_errors=True)
-    elif FileSystems.exists(staging):
-        FileSystems.delete([staging])
+        os.close(_HELD.pop(staging))
+    elif left := _remote_files(staging):
+        FileSystems.delete(left)
 
 
 def write_file(path: str, content: bytes) -> None:
-    """Writes a file that is there whole or not at all, and never through a link to another."""
-    if not is_local(path):
-        with FileSystems.create(path) as file:
+    """Writes a file that is there whole or not at all, and never through a link to another.
+
+    Raises:
+      OutputError: the filesystem says no.
+    """
+    try:
+        if not is_local(path):
+            with FileSystems.create(path) as file:
+                file.write(content)
+            return
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(f"{path}.part", "wb") as file:
             file.write(content)
-        return
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(f"{path}.part", "wb") as file:
-        file.write(content)
-    os.replace(f"{path}.part", path)
+        os.replace(f"{path}.part", path)
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
 def publish(output: str, files: Iterable[str], owned: Owned) -> None:
@@ -105,26 +154,42 @@ def _files_in(top: str) -> list[str]:
 
 def _publish_local(target: str, staging: str, files: set[str], owned: Owned) -> None:
     _recover(target)
+    staged = set(_files_in(staging))
+    if gone := sorted(files - staged):
+        if not os.path.isdir(staging) and files <= set(_files_in(target)):
+            return  # a bundle that is tried again, and has published
+        raise OutputError(f"{target}: {gone[0]} is staged no more; does another run write there?")
     os.makedirs(staging, exist_ok=True)
-    for name in _files_in(staging):
-        if name not in files:
-            os.remove(os.path.join(staging, name))
-    for name in _files_in(target):
-        if name not in files and not owned(name):
-            copy = os.path.join(staging, name)
-            os.makedirs(os.path.dirname(copy), exist_ok=True)
-            os.link(os.path.join(target, name), copy, follow_symlinks=False)
-    old = _old_of(target)
+    for name in staged - files:
+        os.remove(os.path.join(staging, name))
     if not os.path.isdir(target):
         os.rename(staging, target)
         return
-    shutil.copymode(target, staging)
+    _link_others(target, staging, files, owned)
+    old = _old_of(target)
     if _exchange(staging, target):
         os.rename(staging, old)
     else:
         os.rename(target, old)
         os.rename(staging, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _link_others(target: str, staging: str, files: set[str], owned: Owned) -> None:
+    """Gives the staging directory what else the target has: files, empty directories, modes."""
+    for folder, folders, names in os.walk(target, topdown=False):
+        within = os.path.relpath(folder, target)
+        copy = os.path.normpath(os.path.join(staging, within))
+        if not folders and not names:
+            os.makedirs(copy, exist_ok=True)
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in names + links:
+            path = os.path.normpath(os.path.join(within, name))
+            if path not in files and not owned(path):
+                os.makedirs(copy, exist_ok=True)
+                os.link(os.path.join(folder, name), os.path.join(copy, name), follow_symlinks=False)
+        if os.path.isdir(copy):
+            shutil.copymode(folder, copy)
 
 
 def _old_of(target: str) -> str:
@@ -154,16 +219,19 @@ def _exchange(one: str, other: str) -> bool:
     return done == 0
 
 
+def _remote_files(top: str) -> list[str]:
+    return [m.path for r in FileSystems.match([f"{top}/**"]) for m in r.metadata_list]
+
+
 def _publish_remote(output: str, staging: str, files: list[str], owned: Owned) -> None:
-    earlier = [m.path for r in FileSystems.match([f"{output}/**"]) for m in r.metadata_list]
+    found = [path for path in _remote_files(output) if not path.startswith(f"{staging}/")]
+    earlier = {path[len(output) + 1 :]: path for path in found}
     # A bundle that is tried again finds that some files have gone where they belong.
     waiting = [name for name in files if FileSystems.exists(f"{staging}/{name}")]
+    for name in files:
+        if name not in waiting and name not in earlier:
+            raise OutputError(f"{output}: {name} is staged no more; does another run write there?")
     FileSystems.rename([f"{staging}/{n}" for n in waiting], [f"{output}/{n}" for n in waiting])
-    inside = {path: path[len(output) + 1 :] for path in earlier}
-    stale = [
-        path
-        for path, name in inside.items()
-        if name not in files and (owned(name) or path.startswith(f"{staging}/"))
-    ]
-    if stale := [path for path in stale if FileSystems.exists(path)]:
+    stale = [path for name, path in earlier.items() if name not in files and owned(name)]
+    if stale := [*stale, *_remote_files(staging)]:
         FileSystems.delete(stale)

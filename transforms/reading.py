@@ -14,7 +14,6 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms import batches, coders, formats  # noqa: F401  (registers the coder)
 from transforms.batches import ColumnNames, Counts, Reject
 from transforms.counting import COUNTS, emit_counts
-from transforms.errors import InputError
 from transforms.files import match, open_input
 
 REJECTS, NUM_BYTES = "rejects", "num_bytes"
@@ -118,10 +117,12 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames) -> None:
 
 def _check_columns(path: str, names: ColumnNames) -> None:
     try:
-        found = formats.format_of(path).names(open_input(path))
+        with open_input(path) as file:
+            found = formats.format_of(path).names(file)
     except formats.UNREADABLE as error:
         raise formats.explain(path, error) from error
-    names.check(found, path)
+    if found is not None:
+        names.check(found, path)
 
 
 def _merge_platforms(tables: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -189,7 +190,8 @@ class _ListParts(beam.DoFn):
             _check_columns(path, self._names)
             file_format = formats.format_of(path)
             try:
-                parts = file_format.parts(open_input(path), size)
+                with open_input(path) as file:
+                    parts = file_format.parts(file, size)
             except formats.UNREADABLE as error:
                 raise formats.explain(path, error) from error
             for part in parts:
@@ -210,13 +212,11 @@ class _ReadParts(beam.DoFn):
         while True:
             try:
                 raw = next(raw_batches, None)
-                if raw is None:
-                    return
-                batch, rejects, counts = self._normalize(raw, path, **side_inputs)
-            except InputError:
-                raise
             except formats.UNREADABLE as error:
                 raise formats.explain(path, error) from error
+            if raw is None:
+                return
+            batch, rejects, counts = self._normalize(raw, path, **side_inputs)
             if not isinstance(batch, pa.RecordBatch) or len(batch):
                 yield batch
             yield from (beam.pvalue.TaggedOutput(REJECTS, reject) for reject in rejects)

@@ -97,7 +97,8 @@ def write_parquet(metrics: pa.RecordBatch, file: IO[bytes]) -> None:
 def write_csv(metrics: pa.RecordBatch, file: IO[bytes]) -> None:
     """Writes what Bulk API 2.0 can insert: the three columns that can be created; LF, UTF-8."""
     schema = pa.schema([arrow_schema().field(name) for name in BULK_INSERT_COLUMNS])
-    options = pa.csv.WriteOptions(quoting_style="needed", quoting_header="none")
+    file.write(f"{','.join(BULK_INSERT_COLUMNS)}\n".encode())
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     with pa.csv.CSVWriter(file, schema, write_options=options) as writer:
         for piece in _slices(metrics, _ROW_GROUP_SESSIONS):
             writer.write(to_records(piece).select(BULK_INSERT_COLUMNS))

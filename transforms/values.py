@@ -2,10 +2,12 @@
 
 A parser gives null where there is no value and where the value can't be understood; the caller tells
 the two apart by looking at its input. An empty text is no value: a Bulk API CSV has no other null.
+Nor is a number that is none (NaN).
 """
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +16,8 @@ import pyarrow.compute as pc
 _ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _SHORTEST_ISO_8601 = len("2024-10-02T12:00:00")
-_WHOLE_NUMBER = r"^-?\d{1,18}$"
-_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,2})?$"
+_WHOLE_NUMBER = r"^-?\d{1,19}$"
+_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,3})?$"
 # The years 1 to 9999, which every sink can hold.
 _MIN_US, _MAX_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -55,11 +57,11 @@ def to_text(array: pa.Array) -> pa.Array:
         array = pa.array(shown, pa.string())
     elif pa.types.is_floating(kind):
         whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), 2.0**63))
-        array = pc.if_else(
-            whole,
-            pc.cast(pc.cast(array, pa.int64(), safe=False), pa.string()),
-            pc.cast(array, pa.string()),
-        )
+        rest = array.filter(pc.invert(whole))
+        array = array.cast(pa.int64(), safe=False).cast(pa.string())
+        if len(rest):
+            shown = pa.array([repr(v) if v == v else None for v in rest.to_pylist()], pa.string())
+            array = pc.replace_with_mask(array, pc.invert(whole).fill_null(False), shown)
     elif not pa.types.is_string(kind):
         array = _leniently(lambda values: values.cast(pa.string()), array, pa.string())
     if pc.min(pc.binary_length(array)).as_py() == 0:
@@ -133,33 +135,28 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
         )
         parsed = _leniently(lambda v: v.cast(utc).cast(pa.int64()), zoned, pa.int64())
         result = pc.replace_with_mask(result, iso, parsed)
-    for pattern, number in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
+    return _of_numbers(text, to_instants, result)
+
+
+def _of_numbers(
+    text: pa.Array, convert: Callable[[pa.Array], pa.Array], result: pa.Array
+) -> pa.Array:
+    """The result with the numbers among the texts converted; whole ones exactly, as int64."""
+    for pattern, kind in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
         numeric = pc.match_substring_regex(text, pattern).fill_null(False)
         if pc.any(numeric).as_py():
-            parsed = to_instants(text.filter(numeric).cast(number))
-            result = pc.replace_with_mask(result, numeric, parsed)
+            numbers = _leniently(partial(pc.cast, target_type=kind), text.filter(numeric), kind)
+            result = pc.replace_with_mask(result, numeric, convert(numbers))
     return result
 
 
 def to_integers(array: pa.Array) -> pa.Array:
     """Whole numbers, also written as text or with a fraction of zero, as int64."""
-    if pa.types.is_integer(array.type):
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        # one with a fraction, or too large, is no int64
         return _leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
     text = to_text(array)
-    if pc.all(pc.match_substring_regex(text, _WHOLE_NUMBER)).as_py() is not False:
-        return text.cast(pa.int64())
-    result = pa.nulls(len(text), pa.int64())
-    for pattern, number in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
-        numeric = pc.match_substring_regex(text, pattern).fill_null(False)
-        if pc.any(numeric).as_py():
-            # a fraction is an error of the cast, so null
-            parsed = _leniently(
-                lambda v, number=number: v.cast(number).cast(pa.int64()),
-                text.filter(numeric),
-                pa.int64(),
-            )
-            result = pc.replace_with_mask(result, numeric, parsed)
-    return result
+    return _of_numbers(text, to_integers, pa.nulls(len(text), pa.int64()))
 
 
 def long_session_id(session_id: str) -> str:

@@ -117,6 +117,12 @@ class WriteMetrics(beam.PTransform):
         )
 
     @property
+    def outputs(self) -> list[str]:
+        """The directories that are published: the output, and the rejects' where it is outside."""
+        outside = self.rejects_within is None
+        return [self.output, self.rejects_directory] if outside else [self.output]
+
+    @property
     def rejects_directory(self) -> str:
         """Where the rejects go."""
         return self.rejects or f"{self.output.rstrip('/')}/rejects"
@@ -126,9 +132,10 @@ class WriteMetrics(beam.PTransform):
         """The path of the rejects' directory inside the output; None where it is outside."""
         if self.rejects is None:
             return "rejects"
-        output, rejects = (os.path.abspath(p) for p in (self.output, self.rejects))
-        inside = publishing.is_local(self.rejects) and rejects.startswith(output + os.sep)
-        return os.path.relpath(rejects, output) if inside else None
+        if not publishing.is_local(self.output) or not publishing.is_local(self.rejects):
+            return None
+        within = os.path.relpath(os.path.realpath(self.rejects), os.path.realpath(self.output))
+        return None if within.split(os.sep)[0] == os.pardir else within
 
     def _write_file(self, key: FileKey, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
         partition, number, of = key
@@ -142,10 +149,10 @@ class WriteMetrics(beam.PTransform):
         return name, len(rows[0]) * records.NUM_TYPES
 
     def _write_rejects(self, key: int, rejects: Iterable[Reject]) -> str:
-        rows = sorted(rejects, key=lambda reject: tuple(str(v).rjust(20) for v in reject))
+        rows = sorted(rejects, key=lambda reject: tuple("" if v is None else v for v in reject))
         lines = (json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rows)
         within = self.rejects_within
-        name = _REJECTS_NAME if within is None else f"{within}/{_REJECTS_NAME}"
+        name = os.path.normpath(os.path.join(within or "", _REJECTS_NAME))
         directory = self.rejects_directory if within is None else self.output
         content = "".join(lines).encode("utf-8", "replace")
         publishing.write_file(f"{publishing.staging_of(directory)}/{name}", content)
@@ -181,8 +188,8 @@ class WriteMetrics(beam.PTransform):
 
     def _owns(self, name: str) -> bool:
         if self.rejects_within is not None:
-            folder, file = os.path.split(name)
-            if folder == os.path.normpath(self.rejects_within) and _REJECT_FILE.fullmatch(file):
+            file = os.path.relpath(name, self.rejects_within)
+            if _REJECT_FILE.fullmatch(file):
                 return True
         found = _RECORD_FILE.fullmatch(name)
         if not found:
@@ -221,9 +228,9 @@ def sample_sessions(
 def cut(samples: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
     """The session ids at which the second and each further file of a partition begins."""
     samples = list(samples)
-    files = -(-sum(number for number, _ in samples) // SESSIONS_PER_FILE)
     ids = sorted(session_id for _, some in samples for session_id in some)
-    return [ids[len(ids) * i // files] for i in range(1, files)] if ids else []
+    files = min(-(-sum(number for number, _ in samples) // SESSIONS_PER_FILE), len(ids))
+    return [ids[len(ids) * i // files] for i in range(1, files)]
 
 
 def split_by_file(
@@ -250,7 +257,7 @@ def check_rejects(counts: Counts, max_ratio: float) -> None:
             if name.startswith(f"{kind}_rejected_")
         }
         rejected = sum(reasons.values())
-        if rejected > max_ratio * read:
+        if read and rejected / read > max_ratio:
             listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
             hint = ""
             if "platform_unknown" in reasons:

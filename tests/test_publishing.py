@@ -1,0 +1,377 @@
+"""All or nothing: killed anywhere, the output is the earlier one or the new one, whole."""
+
+import glob
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import cli
+from tests.cli import output_bytes
+from transforms import publishing
+from transforms.errors import OutputError
+
+OLD = {
+    "metrics-00000-of-00003.avro": b"old 0",
+    "metrics-00001-of-00003.avro": b"old 1",
+    "metrics-00002-of-00003.avro": b"old 2",
+    "created_date=2024-10-01/metrics-00000-of-00001.avro": b"old day",
+    "rejects/rejects-00000-of-00001.jsonl": b"old rejects",
+    "metrics-00000-of-00001.avro": b"old, to be replaced",
+}
+NEW = {
+    "metrics-00000-of-00001.avro": b"new",
+    "created_date=2024-10-02/metrics-00000-of-00001.avro": b"new day",
+}
+NEXT = {"metrics-00000-of-00002.avro": b"next 0", "metrics-00001-of-00002.avro": b"next 1"}
+USERS = {"notes.txt": b"mine", "sub/deep/mine.csv": b"mine too", "rejects/notes.txt": b"and mine"}
+
+
+def owned(name: str) -> bool:
+    return "metrics-" in name or "rejects-" in name
+
+
+def put(top: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(content)
+
+
+def stage(output: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        publishing.write_file(f"{publishing.staging_of(str(output))}/{name}", content)
+
+
+def publish(output: Path, files: dict[str, bytes]) -> None:
+    publishing.publish(str(output), list(files), owned)
+
+
+def run(output: Path, files: dict[str, bytes]) -> None:
+    publishing.prepare(str(output))
+    stage(output, files)
+    publish(output, files)
+    publishing.discard(str(output))
+
+
+STEPS = ["rename", "replace", "remove", "unlink", "rmdir", "link", "mkdir", "chmod"]
+
+
+def killed_before(step: int, action: Callable[[], None], exchange: bool = True) -> bool:
+    """Runs an action in a process that is killed before its so many'th step; False if it has fewer."""
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        assert status in (0, signal.SIGKILL), status
+        return status != 0
+    status = 1
+    try:
+        left = step
+
+        def counted(function: Callable) -> Callable:
+            def call(*args, **named):
+                nonlocal left
+                left -= 1
+                if not left:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*args, **named)
+
+            return call
+
+        for name in STEPS:
+            setattr(os, name, counted(getattr(os, name)))
+        publishing._exchange = counted(publishing._exchange if exchange else lambda *_: False)
+        action()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "parent" / "out"
+
+
+def start_over(output: Path) -> None:
+    shutil.rmtree(output.parent, ignore_errors=True)
+    put(output, OLD | USERS)
+
+
+def test_publishes_over_an_earlier_output(output):
+    start_over(output)
+    (output / "empty").mkdir()
+    (output / "link").symlink_to("sub")
+    (output / "sub").chmod(0o700)
+    output.chmod(0o750)
+    run(output, NEW)
+    assert output_bytes(output) == NEW | USERS
+    assert os.listdir(output.parent) == ["out"]
+    assert (output / "empty").is_dir() and os.readlink(output / "link") == "sub"
+    assert not (output / "created_date=2024-10-01").exists()
+    assert [oct(p.stat().st_mode)[-3:] for p in (output, output / "sub")] == ["750", "700"]
+
+
+def test_publishes_where_nothing_was(output):
+    run(output, NEW)
+    assert output_bytes(output) == NEW
+    assert os.listdir(output.parent) == ["out"]
+
+
+def test_publishes_through_a_link(output, tmp_path):
+    start_over(output)
+    (tmp_path / "link").symlink_to(output)
+    run(tmp_path / "link", NEW)
+    assert output_bytes(output) == NEW | USERS
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "parent"]
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "renames"])
+def test_killed_at_any_step(exchange, output):
+    """With the exchange whoever looks after the kill finds a whole output; without, the next run."""
+    found = set()
+    for step in range(1, 200):
+        start_over(output)
+        stage(output, NEW)
+        killed = killed_before(step, lambda: publish(output, NEW), exchange)
+        if not exchange:
+            publishing.prepare(str(output))
+        left = output_bytes(output)
+        assert left in (OLD | USERS, NEW | USERS), step
+        found.add("old" if left == OLD | USERS else "new")
+        run(output, NEXT)
+        assert output_bytes(output) == NEXT | USERS, step
+        assert os.listdir(output.parent) == ["out"], step
+        if not killed:
+            break
+    else:
+        pytest.fail("too many steps")
+    assert step > 20
+    assert found == {"old", "new"}
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "renames"])
+def test_the_next_run_is_killed_as_well(exchange, output):
+    """Also a run that puts right what the kill before it left is killed, at any step."""
+    for first in range(12, 40, 5):
+        for second in range(1, 400, 9):
+            start_over(output)
+            stage(output, NEW)
+            killed_before(first, lambda: publish(output, NEW), exchange)
+            killed = killed_before(second, lambda: run(output, NEXT), exchange)
+            publishing.prepare(str(output))
+            assert output_bytes(output) in [files | USERS for files in (OLD, NEW, NEXT)], (
+                first,
+                second,
+            )
+            publishing.discard(str(output))
+            assert os.listdir(output.parent) == ["out"], (first, second)
+            if not killed:
+                break
+
+
+def test_never_writes_through_a_link_to_the_live_output(output):
+    """A run was killed when it had linked the other days; the next one stages one of these."""
+    day = "created_date=2024-10-01/metrics-00000-of-00001.avro"
+    put(output, {day: b"old day"})
+    stage(output, NEW)
+
+    def kill(*_: str) -> bool:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return False
+
+    child = os.fork()
+    if not child:
+        publishing._exchange = kill
+        publishing.publish(str(output), list(NEW), lambda name: False)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    staged = Path(publishing.staging_of(str(output))) / day
+    assert staged.samefile(output / day)
+    publishing.write_file(str(staged), b"new day")
+    assert output_bytes(output) == {day: b"old day"}
+    publishing.publish(str(output), [day], owned)
+    assert output_bytes(output) == {day: b"new day"}
+
+
+def test_a_publish_that_is_tried_again_changes_nothing(output):
+    start_over(output)
+    stage(output, NEW)
+    publish(output, NEW)
+    publish(output, NEW)
+    assert output_bytes(output) == NEW | USERS
+    assert os.listdir(output.parent) == ["out"]
+
+
+def test_nothing_is_published_where_a_staged_file_is_gone(output):
+    start_over(output)
+    stage(output, NEW)
+    os.remove(os.path.join(publishing.staging_of(str(output)), min(NEW)))
+    with pytest.raises(OutputError, match=f"{min(NEW)} is staged no more"):
+        publish(output, NEW)
+    assert output_bytes(output) == OLD | USERS
+
+
+def test_what_a_failed_attempt_staged_is_dropped(output):
+    stage(output, NEW | {"metrics-00007-of-00009.avro": b"of an attempt that failed"})
+    publish(output, NEW)
+    assert output_bytes(output) == NEW
+
+
+def test_one_run_at_a_time(output):
+    start_over(output)
+    publishing.prepare(str(output))
+    publishing.prepare(str(output))
+    child = os.fork()
+    if not child:
+        try:
+            publishing._HELD.clear()
+            publishing.prepare(str(output))
+        except OutputError as error:
+            os._exit(7 if str(error).endswith("another run is writing it; wait for its end") else 1)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    stage(output, NEW)
+    publish(output, NEW)
+    publishing.discard(str(output))
+    assert output_bytes(output) == NEW | USERS
+    run(output, NEXT)
+    assert output_bytes(output) == NEXT | USERS
+
+
+def test_places_that_can_not_be_replaced(tmp_path, monkeypatch):
+    inside = tmp_path / "here" / "inside"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    for path in (".", "..", str(tmp_path)):
+        with pytest.raises(OutputError, match="is the working directory, which can't be replaced"):
+            publishing.prepare(path)
+    with pytest.raises(OutputError, match="/proc: is a mount point"):
+        publishing.prepare("/proc")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file: is a file; name a directory"):
+        publishing.prepare(str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="file/out: can't be written: Not a directory"):
+        publishing.prepare(str(tmp_path / "file" / "out"))
+    assert sorted(os.listdir(tmp_path)) == ["file", "here"]
+
+
+# What is done on an object store, done to local directories.
+
+
+def publish_remotely(output: Path, files: dict[str, bytes]) -> None:
+    publishing._publish_remote(str(output), f"{output}/.staging", sorted(files), owned)
+
+
+def test_remote_files_are_moved_and_stale_ones_removed(output):
+    start_over(output)
+    put(output / ".staging", NEW | {"metrics-00007-of-00009.avro": b"of an attempt that failed"})
+    (output / "created_date=2024-10-02").mkdir()  # an object store needs none
+    publish_remotely(output, NEW)
+    assert output_bytes(output) == NEW | USERS
+    publish_remotely(output, NEW)  # tried again
+    assert output_bytes(output) == NEW | USERS
+
+
+def test_remote_publish_is_taken_up_where_it_broke_off(output):
+    start_over(output)
+    put(output, {min(NEW): NEW[min(NEW)]})
+    put(output / ".staging", {max(NEW): NEW[max(NEW)]})
+    publish_remotely(output, NEW)
+    assert output_bytes(output) == NEW | USERS
+
+
+def test_remote_file_that_is_staged_no_more(output):
+    start_over(output)
+    put(output / ".staging", {max(NEW): b"new"})
+    with pytest.raises(OutputError, match=f"{min(NEW)} is staged no more"):
+        publish_remotely(output, NEW)
+    assert {name: output_bytes(output).get(name) for name in OLD} == OLD
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("gs://bucket/out", r"pip install 'messaging-session-metrics\[gcp\]'"), ("s4://x", "no such")],
+)
+def test_filesystem_that_is_not_installed(path, said):
+    with pytest.raises(OutputError, match=f"^{path}: .*{said}"):
+        publishing.prepare(path)
+
+
+# The whole job, killed.
+
+DAYS = 6
+
+
+def marker(output: Path, moment: int) -> Callable[[], bool]:
+    """Tells that a run has come to the moment: nothing yet, so many files staged, published."""
+    staging = Path(publishing.staging_of(str(output)))
+    inode = output.stat().st_ino
+    if moment == 0:
+        return staging.is_dir
+    if moment <= DAYS:
+        return lambda: len(glob.glob(f"{staging}/*/metrics-*")) >= moment
+    if moment == DAYS + 1:
+        return lambda: (staging / "created_date=2023-01-01").is_dir()  # linked, or exchanged
+    if moment == DAYS + 2:
+        return lambda: output.stat().st_ino != inode
+    return output.with_name(".out.old").is_dir
+
+
+def job_main(argv: list[str]) -> None:
+    sys.exit(cli.call_main(*argv))
+
+
+def test_job_killed_at_ten_moments(tmp_path):
+    rows = [f"s{i},2024-10-0{1 + i % DAYS}T00:00:00Z" for i in range(60)]
+    put(
+        tmp_path,
+        {
+            "m.csv": b"session_id,message_id,sent_at,sender_role\ns1,m,2024-10-01T00:00:00Z,Agent\n",
+            "s.csv": "\n".join(
+                ["session_id,ended_at,status,platform_type", *(f"{r},Ended,Enhanced" for r in rows)]
+            ).encode(),
+        },
+    )
+    old = {f"created_date=2023-01-0{i}/metrics-00000-of-00001.csv": b"old" for i in range(1, 9)}
+
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["tests.cli"])
+
+    def start(output: Path) -> multiprocessing.Process:
+        put(output, old | USERS)
+        argv = f"--messages {tmp_path}/m.csv --sessions {tmp_path}/s.csv --output {output}"
+        argv += " --output_format csv --partition_by day --closed_from 2024-10-01"
+        job = processes.Process(target=job_main, args=(argv.split(),))
+        job.start()
+        return job
+
+    def kill(moment: int) -> tuple[bool, dict[str, bytes]]:
+        output = tmp_path / str(moment) / "out"
+        put(output, old | USERS)
+        reached = marker(output, moment)
+        job = start(output)
+        while job.is_alive() and not reached():
+            time.sleep(0.0001)
+        job.kill()
+        job.join()
+        return job.exitcode == -signal.SIGKILL, output_bytes(output)
+
+    whole = start(tmp_path / "whole" / "out")
+    whole.join()
+    assert whole.exitcode == 0
+    new = output_bytes(tmp_path / "whole" / "out")
+    assert set(old | USERS) < set(new)
+    ends = [kill(moment) for moment in range(DAYS + 4)]
+    assert all(files in (old | USERS, new) for _, files in ends)
+    assert sum(killed for killed, _ in ends) >= DAYS + 1
+    assert [files for killed, files in ends[: DAYS + 1] if killed] == [old | USERS] * (DAYS + 1)
+    for moment in range(DAYS + 4):
+        output = tmp_path / str(moment) / "out"
+        run(output, {"metrics-00000-of-00001.csv": b"next"})
+        assert os.listdir(output.parent) == ["out"]

@@ -1,0 +1,185 @@
+"""Real conversation logs: figures that were worked out elsewhere, and the oracle."""
+
+import csv
+import datetime
+import gzip
+import json
+import random
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from tests import cli, oracle
+
+DATA = cli.ROOT.parent / "shared" / "data"
+LOGS = {"twitter_care": (2_350, 1_025), "ubuntu_irc": (74_963, 18_722)}  # messages, sessions
+ROLES = {"EndUser": "EndUser", "Agent": "Agent", "Bot": "Bot", "Chatbot": "Bot", "AiAgent": "Bot"}
+NEVER_COUNTED = {"System", "Supervisor", "Router"}
+COMBINATIONS = [  # every pair of values of two switches, so each value twice at least
+    ("first_message", "ignore", "floor", "exclude"),
+    ("first_message", "answer", "ceil", "include"),
+    ("first_message", "answer", "half_up", "exclude"),
+    ("last_message", "ignore", "ceil", "exclude"),
+    ("last_message", "answer", "floor", "include"),
+    ("last_message", "ignore", "half_up", "include"),
+]
+SWITCHES = ("response_from", "bots", "rounding", "late_messages")
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+pytestmark = [
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"no real logs: {DATA} is not there"),
+    pytest.mark.parametrize("log", LOGS),
+]
+
+
+def lines(log: str, name: str) -> list[str]:
+    with gzip.open(DATA / log / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def expected(log: str, name: str) -> dict[str, dict[str, int]]:
+    with gzip.open(DATA / log / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+        return {
+            row.pop("MessagingSessionId"): {kind: int(value) for kind, value in row.items()}
+            for row in csv.DictReader(file)
+        }
+
+
+def micros(text: str) -> int:
+    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (moment - EPOCH) // datetime.timedelta(microseconds=1)
+
+
+@lru_cache
+def messages_of(log: str) -> dict[str, list[dict]]:
+    """Messages by session id, for the oracle."""
+    found = defaultdict(list)
+    for line in lines(log, "messages"):
+        row = json.loads(line)
+        if row["sender_role"] in NEVER_COUNTED:
+            continue
+        found[row["session_id"]].append(
+            {
+                "message_id": row["message_id"],
+                "sent_at_us": micros(row["sent_at"]),
+                "sequence": None,
+                "role": ROLES[row["sender_role"]],
+            }
+        )
+    return dict(found)
+
+
+def walked(log: str, sessions: list[dict], **policy: str) -> dict[str, dict[str, int]]:
+    """What the oracle makes of the sessions."""
+    messages = messages_of(log)
+    return {
+        row["session_id"]: oracle.metrics(
+            messages.get(row["session_id"], []), {"ended_at_us": micros(row["ended_at"])}, **policy
+        )
+        for row in sessions
+    }
+
+
+def sessions_of(log: str) -> list[dict]:
+    return [json.loads(line) for line in lines(log, "sessions")]
+
+
+def curtailed(log: str) -> list[dict]:
+    """The sessions, ended halfway, so that there are late messages; every other to the second."""
+    rows = sessions_of(log)
+    for number, row in enumerate(rows):
+        half_us = (micros(row["started_at"]) + micros(row["ended_at"])) // 2
+        moment = EPOCH + datetime.timedelta(microseconds=half_us)
+        shown = moment.isoformat(timespec="seconds" if number % 2 else "milliseconds")
+        row["ended_at"] = shown.replace("+00:00", "Z")
+    return rows
+
+
+def compute(output: Path, messages: list[Path], sessions: Path, *args: str) -> Path:
+    """Runs the job; returns where the records are."""
+    status = cli.call_main(
+        *("--messages", *messages),
+        *("--sessions", sessions),
+        *("--assume_platform", "enhanced"),
+        *("--output", output),
+        *args,
+    )
+    assert status == 0
+    return output
+
+
+def files_of(log: str) -> tuple[list[Path], Path]:
+    return [DATA / log / "messages.jsonl.gz"], DATA / log / "sessions.jsonl.gz"
+
+
+def differences(found: dict, wanted: dict) -> dict:
+    """Sessions of which something else was found, the first ten."""
+    other = sorted(key for key in found.keys() | wanted if found.get(key) != wanted.get(key))
+    return {key: (found.get(key), wanted.get(key)) for key in other[:10]}
+
+
+@pytest.mark.parametrize(
+    ("response_from", "name"),
+    [("first_message", "expected"), ("last_message", "expected_last_message")],
+)
+def test_the_oracle(log, response_from, name):
+    found = walked(log, sessions_of(log), response_from=response_from)
+    assert differences(found, expected(log, name)) == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [((), "expected"), (("--response_from", "last_message"), "expected_last_message")],
+)
+def test_every_session_has_the_figures_worked_out_elsewhere(log, args, name, tmp_path):
+    summary = tmp_path / "summary.json"
+    output = compute(tmp_path / "out", *files_of(log), *args, "--summary", str(summary))
+    values = cli.read_values(output)
+    assert differences(values, expected(log, name)) == {}
+    assert list(cli.output_bytes(output)) == ["metrics-00000-of-00001.avro"]  # and no rejects
+    counts = json.loads(summary.read_text("utf-8"))
+    num_messages, num_sessions = LOGS[log]
+    assert counts["messages_read"] == num_messages
+    assert counts["sessions_read"] == counts["sessions_reported"] == len(values) == num_sessions
+
+
+def test_every_switch_against_the_oracle(log, tmp_path):
+    rows = curtailed(log)
+    sessions = tmp_path / "sessions.jsonl"
+    sessions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    told = {}
+    for combination in COMBINATIONS:
+        policy = dict(zip(SWITCHES, combination, strict=True))
+        args = [word for switch, value in policy.items() for word in (f"--{switch}", value)]
+        output = compute(tmp_path / "-".join(combination), files_of(log)[0], sessions, *args)
+        told[combination] = cli.read_values(output)
+        assert differences(told[combination], walked(log, rows, **policy)) == {}, policy
+    # No switch is without effect here: no two of the six runs gave the same.
+    assert len({json.dumps(values) for values in told.values()}) == len(COMBINATIONS)
+
+
+def test_order_split_and_repetition_of_rows_make_no_difference(log, tmp_path):
+    messages, sessions = files_of(log)
+    as_it_is = compute(tmp_path / "as_it_is", messages, sessions)
+    rng = random.Random(20241002)
+    rows = lines(log, "messages")
+    rows += rng.choices(rows, k=5_000)
+    rng.shuffle(rows)
+    parts = []
+    for number in range(7):
+        part = tmp_path / f"part-{number}.jsonl"
+        part.write_text("".join(f"{row}\n" for row in rows[number::7]), "utf-8")
+        parts.append(part)
+    rng.shuffle(parts)
+    session_rows = lines(log, "sessions")
+    rng.shuffle(session_rows)
+    shuffled_sessions = tmp_path / "sessions.jsonl"
+    shuffled_sessions.write_text("".join(f"{row}\n" for row in session_rows), "utf-8")
+    summary = tmp_path / "summary.json"
+    args = ("--summary", str(summary))
+    shuffled = compute(tmp_path / "shuffled", parts, shuffled_sessions, *args)
+    assert cli.output_bytes(shuffled) == cli.output_bytes(as_it_is)
+    counts = json.loads(summary.read_text("utf-8"))
+    assert counts["messages_read"] == LOGS[log][0] + 5_000
