@@ -33,7 +33,7 @@ SAYINGS = {
         "Two\nlines",
     ],
     "Agent": ["How can I help?", "Let me look, one moment", "It arrives today", "Anything else?"],
-    "Bot": ["Hi, I am the assistant of the shop", "Please choose: 1, 2 or 3"],
+    "Bot": ["Hi, I am the shop's bot", "Please choose: 1, 2 or 3"],
     "System": ["The conversation was transferred"],
 }
 
