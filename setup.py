@@ -35,7 +35,7 @@ setup(
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
         "numpy>=2.1,<2.5",
-        "pyarrow>=18,<26",
+        "pyarrow>=24,<26",
         "rich>=13,<16",
     ],
     extras_require={
