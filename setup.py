@@ -35,6 +35,7 @@ setup(
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
         "numpy>=2.1,<2.5",
+        "polars>=2.1,<3",
         "pyarrow>=24,<26",
         "rich>=13,<16",
     ],

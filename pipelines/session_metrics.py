@@ -1,5 +1,6 @@
 """The main job: message and session exports in, six records per closed session out."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from apache_beam.runners.runner import PipelineState  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from pipelines import console, options  # noqa: E402
-from transforms import ComputeSessionMetrics, publishing  # noqa: E402
+from transforms import ComputeSessionMetrics, ReadMessagesAndSessions, coders, publishing  # noqa: E402
 from transforms.batches import Counts  # noqa: E402
 from transforms.counting import NAMESPACE  # noqa: E402
 from transforms.errors import JobError, find_job_error  # noqa: E402
@@ -22,10 +23,13 @@ PUBLISHED, FAILED, USAGE = 0, 1, 2
 
 def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
     """Adds the whole job to a pipeline; gives the counts of the run, once published."""
-    messages = pipeline | "ReadMessages" >> job.read_messages
-    sessions = pipeline | "ReadSessions" >> job.read_sessions
-    metrics = (messages, sessions) | "ComputeSessionMetrics" >> ComputeSessionMetrics(job.policy)
-    return metrics | "WriteMetrics" >> job.write_metrics
+    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions)
+    return (
+        pipeline
+        | "ReadMessagesAndSessions" >> read
+        | "ComputeSessionMetrics" >> ComputeSessionMetrics(job.policy)
+        | "WriteMetrics" >> job.write_metrics
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,10 +75,11 @@ def _explain(error: BaseException) -> str:
 def _run(job: options.Job) -> Counts:
     # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL if job.runs_here else logging.INFO)
-    pipeline = beam.Pipeline(options=job.beam_options)
-    build(pipeline, job)
-    result = pipeline.run()
-    state = result.wait_until_finish()
+    with coders.spilling() if job.runs_here else contextlib.nullcontext():
+        pipeline = beam.Pipeline(options=job.beam_options)
+        build(pipeline, job)
+        result = pipeline.run()
+        state = result.wait_until_finish()
     if state not in (None, PipelineState.DONE):
         raise JobError(f"the job ended as {state}; nothing was published")
     found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))

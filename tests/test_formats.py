@@ -6,8 +6,10 @@ import io
 import itertools
 import json
 import re
+import uuid
 
 import fastavro
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,7 +35,7 @@ def batches(name, data, names=NAMES):
         return io.BytesIO(data)
 
     for part in known.parts(open_file(), len(data)):
-        yield from known.read(open_file, part, names)
+        yield from (decode() for decode in known.read(open_file, part, names))
 
 
 def scan(name, data, names=NAMES):
@@ -313,19 +315,113 @@ def test_only_the_needed_columns_of_parquet_are_decoded(monkeypatch):
     ]  # fmt: skip
 
 
+NEEDED = {"relatedRecords", "identifier", "serverReceivedTimestamp", "sender", "entryType", "Seq"}
+
+
 def test_only_the_needed_columns_of_avro_are_decoded(monkeypatch):
+    asked = []
+    original = polars.read_avro
+
+    def read_avro(file, columns):
+        asked.append(set(columns))
+        return original(file, columns=columns)
+
+    monkeypatch.setattr(polars, "read_avro", read_avro)
+    scan("f.avro", SAME["nested.avro"])
+    assert asked == [NEEDED]
+
+
+def test_only_the_needed_columns_of_avro_are_decoded_by_row_too(monkeypatch):
     asked = []
     original = fastavro.reader
 
     def reader(file, reader_schema):
-        asked.append([field["name"] for field in reader_schema["fields"]])
+        asked.append({field["name"] for field in reader_schema["fields"]})
         return original(file, reader_schema=reader_schema)
 
     monkeypatch.setattr(fastavro, "reader", reader)
+    monkeypatch.setattr(formats, "_is_plain", lambda kind: False)
     scan("f.avro", SAME["nested.avro"])
-    assert [set(columns) for columns in asked] == [
-        {"relatedRecords", "identifier", "serverReceivedTimestamp", "sender", "entryType", "Seq"}
+    assert asked == [NEEDED]
+
+
+AVRO_TYPES = {
+    "string": st.text(max_size=5),
+    "bytes": st.binary(max_size=3),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "double": st.floats(),
+    "boolean": st.booleans(),
+}
+
+
+@given(st.data(), st.sampled_from(["null", "deflate"]))
+def test_avro_is_the_same_by_column_and_by_row(data, codec):
+    kinds = data.draw(st.lists(st.sampled_from(list(AVRO_TYPES)), min_size=1, max_size=4))
+    null = data.draw(st.sampled_from([None, 0, 1]))
+    of = {None: lambda k: k, 0: lambda k: ["null", k], 1: lambda k: [k, "null"]}[null]
+    inner = [{"name": f"f{i}", "type": of(kind)} for i, kind in enumerate(kinds)]
+    record = {"type": "record", "name": "Inner", "fields": inner}
+    fields = [{"name": "sender", "type": of(record)}, *inner, {"name": "n", "type": "string"}]
+    values_of = [
+        AVRO_TYPES[kind] if null is None else st.none() | AVRO_TYPES[kind] for kind in kinds
     ]
+    inside = st.fixed_dictionaries({f"f{i}": v for i, v in enumerate(values_of)})
+    row = st.fixed_dictionaries(
+        {f"f{i}": v for i, v in enumerate(values_of)}
+        | {"sender": inside if null is None else st.none() | inside, "n": st.just("n")}
+    )
+    rows = data.draw(st.lists(row, min_size=1, max_size=8))
+    file = io.BytesIO()
+    schema = {"type": "record", "name": "Row", "fields": fields}
+    fastavro.writer(file, schema, rows, codec=codec)
+    content = file.getvalue()
+    names = [f["name"] for f in inner] + [f"sender.{f['name']}" for f in inner]
+    parsed, _, _ = formats._avro_header(io.BytesIO(content))
+    fast = formats._avro_fast(content, parsed, names)
+    slow = formats._avro_slowly(content, parsed, names)
+    assert fast is not None
+    for name in names:
+        texts = [values.to_text(columns[name]).to_pylist() for columns in (fast, slow)]
+        assert texts[0] == texts[1]
+        instants = [values.to_instants(columns[name]).to_pylist() for columns in (fast, slow)]
+        assert instants[0] == instants[1]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"type": "map", "values": "string"},
+        ["null", "string", "long"],
+        {"type": "enum", "name": "E", "symbols": ["X"]},
+        ["null", {"type": "fixed", "name": "F", "size": 2}],
+        "null",
+        "float",
+        {"type": "string", "logicalType": "uuid"},
+    ],
+)
+def test_avro_of_other_types_is_read_by_row(kind):
+    value = {"map": {}, "enum": "X"}.get(kind["type"] if isinstance(kind, dict) else "")
+    if kind == "float":
+        value = 0.5
+    if isinstance(kind, dict) and "logicalType" in kind:
+        value = uuid.UUID(int=1)
+    fields = [{"name": "message_id", "type": "string"}, {"name": "other", "type": kind}]
+    file = io.BytesIO()
+    row = {"message_id": "m", "other": value}
+    fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, [row])
+    parsed, _, _ = formats._avro_header(io.BytesIO(file.getvalue()))
+    assert formats._avro_fast(file.getvalue(), parsed, NAMES) is None
+    assert scan("f.avro", file.getvalue()) == ([(1, {"message_id": "m"})], [])
+
+
+def test_avro_blocks_that_claim_the_impossible_are_told():
+    data = flat_avro()
+    header = len(formats._avro_header(io.BytesIO(data))[1])
+    for claim in (b"\x01", b"\xfe\xff\xff\xff\x0f"):  # -1 rows; two billion
+        broken = data[:header] + claim + data[header + 1 :]
+        with pytest.raises(InputError, match=r"impossible size|not complete"):
+            read_all("f.avro", broken)
 
 
 SESSIONS = [

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transforms.policy import Policy as Policy
     from transforms.reading import Batches as Batches
     from transforms.reading import ReadMessages as ReadMessages
+    from transforms.reading import ReadMessagesAndSessions as ReadMessagesAndSessions
     from transforms.reading import ReadSessions as ReadSessions
     from transforms.rows import BatchMessages as BatchMessages
     from transforms.rows import BatchSessions as BatchSessions
@@ -29,7 +30,7 @@ _MODULES = {
     "schemas.rows": ("MessageRow", "MetricRow", "SessionRow"),
     "transforms.computing": ("ComputeSessionMetrics", "Metrics"),
     "transforms.policy": ("Policy",),
-    "transforms.reading": ("Batches", "ReadMessages", "ReadSessions"),
+    "transforms.reading": ("Batches", "ReadMessages", "ReadMessagesAndSessions", "ReadSessions"),
     "transforms.rows": ("BatchMessages", "BatchSessions", "ToRows"),
     "transforms.writing": ("WriteMetrics",),
 }

@@ -1,36 +1,123 @@
-"""How Arrow batches travel between workers."""
+"""How Arrow batches travel between workers: in the stream, or where all are on one machine in a file."""
+
+import contextlib
+import os
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
 
 import apache_beam as beam
 import pyarrow as pa
 
-_COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+from transforms.errors import JobError
+
+_IN_STREAM, _IN_FILE = b"\0", b"\1"
+_PLACE = struct.Struct("<qqqq")  # process, file descriptor, offset, size
+_SPILLED_BYTES = 1 << 14  # less is not worth a file's while
+
+_spills = False
+
+
+@contextlib.contextmanager
+def spilling() -> Iterator[None]:
+    """Pipelines run in this context have their batches in a temporary file, on the way to a worker.
+
+    For runners whose workers are all on this machine and not on another: those keep what they shuffle
+    in memory, several times over. What travels then is where in the file a batch is. The file has no
+    name, so nothing is left of it after a kill; `TMPDIR` says on which disc it is.
+    """
+    global _spills
+    _spills = os.path.isdir("/proc/self/fd")
+    try:
+        yield
+    finally:
+        _spills = False
+        _SPILL.close()
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """An Arrow record batch as an IPC stream, lightly compressed: a shuffle copies it several times."""
+    """An Arrow record batch as an IPC stream, or as the place of one in a file on this machine."""
+
+    def __init__(self) -> None:
+        self._spills = _spills
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        """Returns the stream: schema, dictionaries, batch."""
+        """Returns the stream: schema, dictionaries, batch; or its place."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema, options=_COMPRESSED) as writer:
+        with pa.ipc.new_stream(sink, value.schema) as writer:
             writer.write_batch(value)
-        return sink.getvalue().to_pybytes()
+        stream = sink.getvalue()
+        if self._spills and stream.size >= _SPILLED_BYTES:
+            return _IN_FILE + _PLACE.pack(*_SPILL.write(stream))
+        return _IN_STREAM + stream.to_pybytes()
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """Returns the one batch of the stream."""
-        return pa.ipc.open_stream(encoded).read_next_batch()
+        if encoded[:1] == _IN_FILE:
+            stream = pa.py_buffer(_read(*_PLACE.unpack_from(encoded, 1)))
+        else:
+            stream = pa.py_buffer(encoded)[1:]
+        return pa.ipc.open_stream(stream).read_next_batch()
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
         """For the runner's samples; without this it would encode a batch to measure it."""
         return value.nbytes
 
     def is_deterministic(self) -> bool:
-        """The same batch has the same bytes."""
-        return True
+        """The same batch may be at different places."""
+        return False
 
     def to_type_hint(self) -> type:
         """The element type."""
         return pa.RecordBatch
+
+
+class _Spill:
+    """The temporary file of this process, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._end = 0
+
+    def write(self, stream: pa.Buffer) -> tuple[int, int, int, int]:
+        """Appends a stream; returns its place."""
+        with self._lock:
+            try:
+                if self._file is None:
+                    with tempfile.TemporaryFile() as file:
+                        self._file = os.dup(file.fileno())
+                start, rest = self._end, memoryview(stream)
+                while rest:
+                    written = os.pwrite(self._file, rest, self._end)
+                    self._end, rest = self._end + written, rest[written:]
+            except OSError as error:
+                raise JobError(
+                    f"{tempfile.gettempdir()}: can't hold the batches that are grouped: "
+                    f"{error.strerror}; set TMPDIR to a directory with more space"
+                ) from error
+            return os.getpid(), self._file, start, stream.size
+
+    def close(self) -> None:
+        """Gives the disc's space back."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+            self._file, self._end = None, 0
+
+
+_SPILL = _Spill()
+
+
+def _read(process: int, file: int, offset: int, size: int) -> bytes:
+    if process == os.getpid():
+        return os.pread(file, size, offset)
+    other = os.open(f"/proc/{process}/fd/{file}", os.O_RDONLY)
+    try:
+        return os.pread(other, size, offset)
+    finally:
+        os.close(other)
 
 
 beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

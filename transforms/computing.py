@@ -1,6 +1,7 @@
 """From messages and sessions to metrics: `ComputeSessionMetrics`."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -9,10 +10,11 @@ import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms import coders  # noqa: F401  (registers the coder)
-from transforms.counting import COUNTS, emit_counts
+from transforms.counting import COUNTS
+from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.policy import Policy
 from transforms.reading import Batches
-from transforms.sharding import shards_for, split_by_shard
+from transforms.sharding import compact, shards_for, split_by_shard
 from transforms.shards import fold_shard
 
 
@@ -36,8 +38,8 @@ class ComputeSessionMetrics(beam.PTransform):
     """Computes the six metrics of each closed, eligible session.
 
     Takes `(messages, sessions)`, two `Batches` from `ReadMessages` and `ReadSessions` or from
-    `BatchMessages` and `BatchSessions`. Bounded; a session's rows may arrive in any order and any
-    number of batches, and the result is the same.
+    `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Bounded; a session's
+    rows may arrive in any order and any number of batches, and the result is the same.
 
     Attributes:
       policy: the rules.
@@ -46,27 +48,26 @@ class ComputeSessionMetrics(beam.PTransform):
     policy: Policy = Policy()  # noqa: RUF009  (immutable)
 
     @no_annotations
-    def expand(self, inputs: tuple[Batches, Batches]) -> Metrics:
+    def expand(self, inputs: Batches | tuple[Batches, Batches]) -> Metrics:
         """Applies the transform to messages and sessions."""
-        messages, sessions = inputs
+        if not isinstance(inputs, Batches):
+            inputs = Batches(
+                *(
+                    collections | name.title().replace("_", "") >> beam.Flatten()
+                    for name, collections in zip(
+                        Batches._fields, zip(*inputs, strict=True), strict=True
+                    )
+                )
+            )
         shards = beam.pvalue.AsSingleton(
-            (messages.num_bytes, sessions.num_bytes)
-            | "Sizes" >> beam.Flatten()
+            inputs.num_bytes
             | "Size" >> beam.CombineGlobally(sum)
             | "Shards" >> beam.Map(shards_for)
         )
-        folded = (
-            (messages.batches, sessions.batches)
-            | "MessagesAndSessions" >> beam.Flatten()
-            | "KeyBySession" >> KeyBySession(shards)
-            | "Group" >> beam.GroupByKey()
-            | "FoldSessions" >> FoldSessions(self.policy)
-        )
-        return Metrics(
-            folded.batches,
-            (messages.rejects, sessions.rejects) | "Rejects" >> beam.Flatten(),
-            (messages.counts, sessions.counts, folded[COUNTS]) | "Counts" >> beam.Flatten(),
-        )
+        keyed = inputs.batches | "KeyBySession" >> KeyBySession(shards)
+        folded = keyed | "Group" >> beam.GroupByKey() | "FoldSessions" >> FoldSessions(self.policy)
+        counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
+        return Metrics(folded.batches, inputs.rejects, counts)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -83,9 +84,22 @@ class KeyBySession(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         """Applies the transform to batches whose first column is `session_id`."""
-        return pcoll | beam.FlatMap(split_by_shard, self.shards).with_output_types(
+        return pcoll | beam.ParDo(_SplitByShard(), self.shards).with_output_types(
             tuple[int, pa.RecordBatch]
         )
+
+
+class _SplitByShard(OverlappingDoFn):
+    stage = "key"
+
+    def jobs(self, element: pa.RecordBatch, extra: int) -> Iterator[Job]:
+        yield functools.partial(_split, element, extra)
+
+
+def _split(batch: pa.RecordBatch, shards: int) -> Done:
+    pieces = list(split_by_shard(compact(batch), shards))
+    num_bytes = sum(piece.nbytes for _, piece in pieces)
+    return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -105,11 +119,15 @@ class FoldSessions(beam.PTransform):
         ).with_outputs(COUNTS, main="batches")
 
 
-class _FoldShard(beam.DoFn):
-    def process(
-        self, element: tuple[int, Iterable[pa.RecordBatch]], policy: Policy
-    ) -> Iterator[Any]:
-        metrics, counts = fold_shard(list(element[1]), policy)
-        if len(metrics):
-            yield metrics
-        yield from emit_counts(counts)
+class _FoldShard(OverlappingDoFn):
+    stage = "fold"
+
+    def jobs(self, element: tuple[int, Iterable[pa.RecordBatch]], extra: Policy) -> Iterator[Job]:
+        yield functools.partial(_fold, list(element[1]), extra)
+
+
+def _fold(batches: list[pa.RecordBatch], policy: Policy) -> Done:
+    metrics, counts = fold_shard(batches, policy)
+    rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
+    stage = {"rows": rows, "bytes": num_bytes, "shards": 1}
+    return Done([metrics] if len(metrics) else [], counts, stage)

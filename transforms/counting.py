@@ -1,7 +1,7 @@
 """Counts, twice over the same numbers: Beam counters to look at, elements to reckon with."""
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -9,6 +9,8 @@ from apache_beam.metrics import Metrics
 from transforms.batches import Counts
 
 NAMESPACE = "session_metrics"
+STAGES = "session_metrics.stages"
+"""The namespace of the counters that tell how much went through each stage, and how long it took."""
 COUNTS = "counts"
 """The tag of the output that holds the counts."""
 
@@ -23,6 +25,12 @@ def emit_counts(counts: Counts) -> Iterator[beam.pvalue.TaggedOutput]:
     for name, number in counts.items():
         Metrics.counter(NAMESPACE, name).inc(number)
     yield beam.pvalue.TaggedOutput(COUNTS, counts)
+
+
+def measure_stage(stage: str, numbers: Mapping[str, int]) -> None:
+    """Raises the Beam counters of a stage: rows, bytes, milliseconds. No result depends on them."""
+    for name, number in numbers.items():
+        Metrics.counter(STAGES, f"{stage}_{name}").inc(number)
 
 
 def add_counts(many: Iterable[Counts]) -> Counts:

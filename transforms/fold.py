@@ -19,6 +19,12 @@ from transforms.policy import Policy, Rounding
 SECOND_US = 1_000_000
 MAX_VALUE = 999_999_999  # the field has nine digits
 
+RESPONDING, WAITED_FOR, NEITHER = 0, 1, 3
+_SIDES = 4
+# By sender: end user, agent, bot.
+_SIDES_OF_END_USER_CLOCK = np.array([RESPONDING, WAITED_FOR, WAITED_FOR], np.int8)
+_SIDES_OF_AGENT_CLOCK = np.array([WAITED_FOR, RESPONDING, NEITHER], np.int8)
+
 Int64s = NDArray[np.int64]
 
 
@@ -51,7 +57,7 @@ def fold(
     """Folds messages into the six values of each session.
 
     Args:
-      session: shape (messages,), 0 to num_sessions - 1, ascending.
+      session: shape (messages,), 0 to num_sessions - 1, ascending; its type holds four times that.
       sent_at_us: shape (messages,), microseconds, ascending within a session.
       sender: shape (messages,), `END_USER`, `AGENT` or `BOT`.
       num_sessions: how many sessions; one without messages has six zeros.
@@ -60,22 +66,18 @@ def fold(
     Returns:
       Six arrays of shape (num_sessions,). A value may exceed `MAX_VALUE`.
     """
+    counts = np.bincount(session * 3 + sender, minlength=3 * num_sessions).reshape(-1, 3)
     end_users = response_times(
-        session,
-        sent_at_us,
-        np.where(sender == END_USER, END_USER, AGENT),
-        (END_USER, AGENT),
-        num_sessions,
-        policy,
+        session, sent_at_us, _SIDES_OF_END_USER_CLOCK.take(sender), num_sessions, policy
     )
     if policy.bots == "ignore":
-        humans = sender != BOT
-        if not humans.all():
-            session, sent_at_us, sender = session[humans], sent_at_us[humans], sender[humans]
-    agents = response_times(session, sent_at_us, sender, (AGENT, END_USER), num_sessions, policy)
-
-    def count(side: int) -> Int64s:
-        return np.bincount(session[sender == side], minlength=num_sessions)
+        humans = np.flatnonzero(sender != BOT)
+        if len(humans) < len(sender):
+            session, sent_at_us = session.take(humans), sent_at_us.take(humans)
+            sender = sender.take(humans)
+    agents = response_times(
+        session, sent_at_us, _SIDES_OF_AGENT_CLOCK.take(sender), num_sessions, policy
+    )
 
     def average(times: ResponseTimes) -> Int64s:
         return to_seconds(times.total_us, times.responses, policy.rounding)
@@ -84,10 +86,10 @@ def fold(
         return to_seconds(times.longest_us, np.ones_like(times.responses), policy.rounding)
 
     return SessionMetrics(
-        count(AGENT),
+        counts[:, AGENT],
         average(agents),
         average(end_users),
-        count(END_USER),
+        counts[:, END_USER],
         longest(agents),
         longest(end_users),
     )
@@ -97,7 +99,6 @@ def response_times(
     session: NDArray[np.integer],
     sent_at_us: Int64s,
     side: NDArray[np.integer],
-    who: tuple[int, int],
     num_sessions: int,
     policy: Policy,
 ) -> ResponseTimes:
@@ -106,34 +107,27 @@ def response_times(
     Args:
       session: as for `fold`.
       sent_at_us: as for `fold`.
-      side: shape (messages,), whose turn a message belongs to.
-      who: the responding side and the side it responds to.
+      side: shape (messages,), whose turn a message belongs to: `RESPONDING`, `WAITED_FOR` or
+        `NEITHER`.
       num_sessions: how many sessions.
       policy: `response_from` alone is used.
     """
-    responding, to = who
-    count, total, longest = (np.zeros(num_sessions, np.int64) for _ in range(3))
-    starts = np.ones(len(session), bool)  # where a turn begins
-    np.not_equal(session[1:], session[:-1], out=starts[1:])
-    starts[1:] |= side[1:] != side[:-1]
+    turn = session * _SIDES + side
+    starts = np.ones(len(turn), bool)  # where a turn begins
+    np.not_equal(turn[1:], turn[:-1], out=starts[1:])
     first = np.flatnonzero(starts)
-    turn_session, turn_side = session[first], side[first]
-    after = 1 + np.flatnonzero(
-        (turn_session[1:] == turn_session[:-1])
-        & (turn_side[1:] == responding)
-        & (turn_side[:-1] == to)
-    )
-    if not len(after):
-        return ResponseTimes(count, total, longest)
+    turn = turn.take(first)
+    # Sessions ascend, so only in one session can the number of a turn be one less than the last one's.
+    after = 1 + np.flatnonzero(turn[:-1] - turn[1:] == WAITED_FOR - RESPONDING)
     measured_from = (
         first[after - 1] if policy.response_from == "first_message" else first[after] - 1
     )
     spans = sent_at_us[first[after]] - sent_at_us[measured_from]
-    sessions, begin, counts = np.unique(turn_session[after], return_index=True, return_counts=True)
-    count[sessions] = counts
-    total[sessions] = np.add.reduceat(spans, begin)
-    longest[sessions] = np.maximum.reduceat(spans, begin)
-    return ResponseTimes(count, total, longest)
+    of_session = turn[after] // _SIDES
+    total, longest = np.zeros(num_sessions, np.int64), np.zeros(num_sessions, np.int64)
+    np.add.at(total, of_session, spans)
+    np.maximum.at(longest, of_session, spans)
+    return ResponseTimes(np.bincount(of_session, minlength=num_sessions), total, longest)
 
 
 def to_seconds(total_us: Int64s, count: Int64s, rounding: Rounding) -> Int64s:

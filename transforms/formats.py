@@ -37,6 +37,8 @@ csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 _DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
 
 Open = Callable[[], IO[bytes]]
+Decode = Callable[[], RawBatch]
+"""Makes a raw batch of bytes that have been read: the work of a format, to be done in any thread."""
 
 
 class Part(NamedTuple):
@@ -56,13 +58,13 @@ class Format(NamedTuple):
       bytes_per_byte: size of the canonical columns over that of the file, roughly.
       names: the columns of a file, nested ones with dots; None where it has no rows to tell by.
       parts: cuts a file of so many bytes.
-      read: the raw batches of a part, with those of the named columns that the file has.
+      read: for a part, what gives its raw batches, with those of the named columns that the file has.
     """
 
     bytes_per_byte: float
     names: Callable[[IO[bytes]], list[str] | None]
     parts: Callable[[IO[bytes], int], list[Part]]
-    read: Callable[[Open, Part, Sequence[str]], Iterator[RawBatch]]
+    read: Callable[[Open, Part, Sequence[str]], Iterator[Decode]]
 
 
 def format_of(path: str) -> Format:
@@ -162,6 +164,11 @@ class _RowCounter:
         before = self._before
         self._before += rows
         return lambda: self._first_row() + before
+
+
+def _already(raw: RawBatch) -> RawBatch:
+    """Decodes what had to be decoded to know where it ends."""
+    return raw
 
 
 def _counted(first: Callable[[], int], offsets: int | np.ndarray) -> Callable[[], np.ndarray]:
@@ -413,19 +420,23 @@ def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] 
     return columns
 
 
-def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         blocks, first_line = _line_part(open_file, file, part)
         counter = _RowCounter(first_line)
         for block in _line_blocks(blocks):
             block = block.removeprefix(codecs.BOM_UTF8)
             count = _count_lines(block)
-            first = counter.advance(count)
-            columns = _json_lines_fast(block, names)
-            if columns is None:
-                yield _json_lines_slowly(block, first(), names)
-            else:
-                yield RawBatch(columns, count, _counted(first, count))
+            yield functools.partial(_decode_json_lines, block, count, counter.advance(count), names)
+
+
+def _decode_json_lines(
+    block: bytes, count: int, first: Callable[[], int], names: Sequence[str]
+) -> RawBatch:
+    columns = _json_lines_fast(block, names)
+    if columns is None:
+        return _json_lines_slowly(block, first(), names)
+    return RawBatch(columns, count, _counted(first, count))
 
 
 def _json_document(file: IO[bytes]) -> list[Any]:
@@ -434,10 +445,10 @@ def _json_document(file: IO[bytes]) -> list[Any]:
     return list(_json_rows(value if isinstance(value, list) else [value]))
 
 
-def _read_json_document(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+def _read_json_document(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         rows = _json_document(file)
-    yield _json_batch(list(enumerate(rows, 1)), names, [])
+    yield functools.partial(_json_batch, list(enumerate(rows, 1)), names, [])
 
 
 # CSV
@@ -590,7 +601,7 @@ def _csv_slowly(
     return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed), used
 
 
-def _read_csv(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+def _read_csv(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         header = _csv_header(file)
         file.seek(0)
@@ -612,7 +623,7 @@ def _read_csv(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Raw
             raw = _csv_fast(rest[:used], first, header, names) if used else None
             if raw is None:
                 raw, used = _csv_slowly(rest, first(), header, names, last)
-            yield raw
+            yield functools.partial(_already, raw)
             if used:
                 counter.advance(_count_lines(rest[:used]))
                 rest = rest[used:]
@@ -652,7 +663,7 @@ def _repeats(file: pq.ParquetFile, name: str) -> bool:
     return size < _REPEATING_BYTES * group.num_rows
 
 
-def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         parquet = pq.ParquetFile(file)
         leaves = _parquet_names(file)
@@ -665,13 +676,15 @@ def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator
         groups = list(range(part.start, part.end or 0))
         for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
             rows = _counted(counter.advance(len(batch)), len(batch))
-            yield RawBatch(_columns(batch, columns), len(batch), rows)
+            yield functools.partial(_already, RawBatch(_columns(batch, columns), len(batch), rows))
 
 
 # Avro
 
 
 _AVRO_INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
+_AVRO_MARKER_BYTES = 16
+_AVRO_DENSEST = 1032  # rows in a byte: what deflate makes of one, and each row has at least one
 _AVRO_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
@@ -688,7 +701,7 @@ def _avro_header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
     schema: Any = fastavro.block_reader(io.BytesIO(header)).writer_schema
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise ValueError("its rows are no records")
-    return schema, header, header[-16:]
+    return schema, header, header[-_AVRO_MARKER_BYTES:]
 
 
 def _avro_columns(schema: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
@@ -720,67 +733,127 @@ def _find(file: IO[bytes], marker: bytes, start: int) -> int:
     return -1
 
 
-def _avro_rows_before(open_file: Open, header_bytes: int, end: int) -> int:
-    """Counts rows by the heads of the blocks up to an offset."""
+def _avro_blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
+    """The number of rows and the last byte's offset, marker included, of each block up to an offset."""
 
     def varint() -> int:
         value = shift = 0
         while True:
-            byte = file.read(1)[0]
-            value |= (byte & 0x7F) << shift
+            byte = file.read(1)
+            if not byte:
+                raise EOFError("a block is not complete")
+            value |= (byte[0] & 0x7F) << shift
             shift += 7
-            if byte < 0x80:
+            if byte[0] < 0x80:
                 return (value >> 1) ^ -(value & 1)
 
-    with open_file() as file:
-        file.seek(header_bytes)
-        rows = 0
-        while file.tell() < end:
-            rows += varint()
-            file.seek(varint() + 16, io.SEEK_CUR)
-        return rows
+    while file.tell() < end:
+        rows, size = varint(), varint()
+        if not 0 <= rows <= size * _AVRO_DENSEST or size < 0:
+            raise ValueError("a block has an impossible size")
+        yield rows, file.seek(size + _AVRO_MARKER_BYTES, io.SEEK_CUR)
 
 
-def _read_avro(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[RawBatch]:
+def _read_avro(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         schema, header, marker = _avro_header(file)
-        file.seek(size - 16)
-        if file.read(16) != marker:
+        file.seek(size - len(marker))
+        if file.read(len(marker)) != marker:
             raise EOFError("its last block is not complete")
         # A block belongs to the part in which the marker before it begins; the header ends with one.
-        first = _find(file, marker, max(part.start, len(header) - 16))
-        last = _find(file, marker, max(part.end or 0, len(header) - 16))
-        start, end = first + 16, size if last < 0 else last + 16
+        before = len(header) - len(marker)
+        first = _find(file, marker, max(part.start, before))
+        last = _find(file, marker, max(part.end or 0, before))
+        start, end = first + len(marker), size if last < 0 else last + len(marker)
         if first < 0 or start >= end:
             return
         file.seek(start)
-        blocks = io.BytesIO(header + file.read(end - start))
-    tops = {name.split(".")[0] for name in names} | set(names)
+        blocks = file.read(end - start)
+
+    def rows_before() -> int:
+        with open_file() as again:
+            again.seek(len(header))
+            return sum(rows for rows, _ in _avro_blocks(again, start))
+
+    counter = _RowCounter(lambda: 1 + rows_before())
+    begin = waiting = 0
+    for rows, block_end in _avro_blocks(io.BytesIO(blocks), len(blocks)):
+        waiting += rows
+        if waiting >= BATCH_ROWS or block_end == len(blocks):
+            content = header + blocks[begin:block_end]
+            first_row = counter.advance(waiting)
+            yield functools.partial(_decode_avro, content, schema, names, waiting, first_row)
+            begin, waiting = block_end, 0
+
+
+def _decode_avro(
+    content: bytes,
+    schema: dict[str, Any],
+    names: Sequence[str],
+    num_rows: int,
+    first: Callable[[], int],
+) -> RawBatch:
+    units = _avro_columns(schema)
+    names = [name for name in names if name in units]
+    columns = _avro_fast(content, schema, names)
+    if columns is None:
+        columns = _avro_slowly(content, schema, names)
+    for name, column in columns.items():
+        if units[name] and pa.types.is_integer(column.type):
+            columns[name] = column.cast(pa.timestamp(units[name]))
+    return RawBatch(columns, num_rows, _counted(first, num_rows))
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether Polars decodes, or passes over, an Avro type, and gives what fastavro does."""
+    if isinstance(kind, list):
+        return len(kind) == 2 and "null" in kind and all(k == "null" or _is_plain(k) for k in kind)
+    if not isinstance(kind, dict):
+        return kind in ("boolean", "int", "long", "double", "bytes", "string")
+    if kind.get("type") == "record":
+        return all(_is_plain(field["type"]) for field in kind["fields"])
+    if kind.get("type") == "array":
+        return kind["items"] == "string"
+    return "logicalType" not in kind and _is_plain(kind.get("type"))
+
+
+def _avro_fast(
+    content: bytes, schema: dict[str, Any], names: Sequence[str]
+) -> dict[str, pa.Array] | None:
+    """The columns of a file of plain types, else None."""
+    if not _is_plain(schema):
+        return None
+    import polars as pl  # takes a while, and only Avro needs it
+
+    tops = {name.split(".")[0] for name in names}
+    try:
+        frame = pl.read_avro(io.BytesIO(content), columns=sorted(tops))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return None
+    return _columns(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), names)
+
+
+def _avro_slowly(
+    content: bytes, schema: dict[str, Any], names: Sequence[str]
+) -> dict[str, pa.Array]:
+    """Row by row: for what the fast way can't read, and to tell what is wrong."""
+    tops = {name.split(".")[0] for name in names}
     needed = dict(schema, fields=[f for f in schema["fields"] if f["name"] in tops])
     try:
         fastavro.parse_schema(needed)
     except fastavro.schema.UnknownType:  # a needed field names a type that another one defines
         needed = schema
-    units = _avro_columns(schema)
-    counter = _RowCounter(lambda: 1 + _avro_rows_before(open_file, len(header), start))
-    reader: Iterator[Any] = fastavro.reader(blocks, reader_schema=needed)
-    while rows := list(itertools.islice(reader, BATCH_ROWS)):
-        columns = {
-            name: _python_column([_look_up(row, name) for row in rows], units[name])
-            for name in names
-            if name in units
-        }
-        yield RawBatch(columns, len(rows), _counted(counter.advance(len(rows)), len(rows)))
+    rows: list[Any] = list(fastavro.reader(io.BytesIO(content), reader_schema=needed))
+    return {name: _python_column([_look_up(row, name) for row in rows]) for name in names}
 
 
-def _python_column(values: list[Any], unit: str | None) -> pa.Array:
+def _python_column(values: list[Any]) -> pa.Array:
     try:
-        array = pa.array(values)
+        return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # a union of several types
         return pa.array([None if v is None else str(v) for v in values], pa.string())
-    return array.cast(pa.timestamp(unit)) if unit and pa.types.is_integer(array.type) else array
 
 
 _JSON_LINES = Format(

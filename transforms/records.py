@@ -8,6 +8,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -130,8 +131,8 @@ def write_json_lines(metrics: pa.RecordBatch, file: IO[bytes]) -> None:
 def write_avro(metrics: pa.RecordBatch, file: IO[bytes]) -> None:
     """Writes an Avro object container file, deflated, with the schema and its docs in the header.
 
-    The bytes of a block are laid out by array operations: all records' fields side by side in a
-    matrix as wide as the longest, from which the bytes in use are then taken in one go.
+    A block is laid out by array operations: each field of its records is a column of bytes, and the
+    columns are joined row by row.
     """
     schema = json.dumps(avro_schema(), separators=(",", ":")).encode()
     marker = hashlib.blake2b(schema, digest_size=16).digest()
@@ -140,7 +141,8 @@ def write_avro(metrics: pa.RecordBatch, file: IO[bytes]) -> None:
     for text in itertools.chain.from_iterable(meta.items()):
         file.write(_varint(len(text)) + text)
     file.write(_varint(0) + marker)
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # deflate leaves the interpreter's lock
+    # Deflate leaves the interpreter's lock, and so does most of the rest.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for block in pool.map(_avro_block, _slices(metrics, _BLOCK_SESSIONS)):
             file.write(block + marker)
 
@@ -154,50 +156,51 @@ def _avro_block(metrics: pa.RecordBatch) -> bytes:
 
 def _avro_rows(metrics: pa.RecordBatch) -> bytes:
     """The records in Avro's binary encoding, fields in the order of the schema."""
-    count = len(metrics) * NUM_TYPES
-    values = np.stack([metrics.column(name).to_numpy() for name in metric_types()], axis=1)
-    types = np.tile(np.arange(NUM_TYPES, dtype=np.int64), len(metrics))
-    fields = [
-        _avro_texts(names(metrics.column("session_id"))),
-        tuple(np.repeat(a, NUM_TYPES, axis=0) for a in _avro_texts(metrics.column("session_id"))),
-        _avro_integers(types),
-        _avro_integers(values.reshape(-1).astype(np.int64)),
-        tuple(
-            np.repeat(a, NUM_TYPES, axis=0)
-            for a in _avro_integers(metrics.column("ended_at_us").to_numpy())
-        ),
-    ]
-    matrix = np.concatenate([field_bytes for field_bytes, _ in fields], axis=1)
-    used = np.concatenate([field_used for _, field_used in fields], axis=1)
-    assert len(matrix) == count
-    return matrix[used].tobytes()
+    count = len(metrics)
+    name = _avro_texts(names(metrics.column("session_id")))
+    session_id = _avro_texts(metrics.column("session_id"))
+    created = _avro_integers(metrics.column("ended_at_us").to_numpy())
+    fields = []
+    for number, metric in enumerate(metric_types()):
+        values = metrics.column(metric).to_numpy().astype(np.int64)
+        fields += [
+            name.take(pa.array(np.arange(number, count * NUM_TYPES, NUM_TYPES))),
+            session_id,
+            _varint(number),
+            _avro_integers(values),
+            created,
+        ]
+    rows = pc.binary_join_element_wise(*fields, b"")  # a session's six records end to end
+    offsets = np.frombuffer(rows.buffers()[1], np.int32)
+    return rows.buffers()[2][: int(offsets[count])]
 
 
-def _avro_integers(numbers: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Zigzag varints: bytes and which are in use, both of shape (numbers, widest)."""
+def _avro_integers(numbers: NDArray[np.int64]) -> pa.BinaryArray:
+    """Zigzag varints."""
     zigzag = ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
     widest = max(1, -(-int(zigzag.max(initial=0)).bit_length() // 7))
     shifts = np.arange(widest, dtype=np.uint64) * np.uint64(7)
     groups = zigzag[:, None] >> shifts
     used = groups != 0
     used[:, 0] = True
-    more = np.zeros_like(used)
-    more[:, :-1] = used[:, 1:]
-    return ((groups & np.uint64(0x7F)).astype(np.uint8) | more.astype(np.uint8) << 7), used
+    encoded = (groups & np.uint64(0x7F)).astype(np.uint8)
+    encoded[:, :-1] |= used[:, 1:].astype(np.uint8) << 7  # more bytes follow
+    offsets = np.concatenate([[0], np.cumsum(np.count_nonzero(used, axis=1))]).astype(np.int32)
+    data = encoded[used]
+    return pa.BinaryArray.from_buffers(
+        pa.binary(), len(numbers), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    )
 
 
-def _avro_texts(column: pa.Array) -> tuple[Bytes, NDArray[np.bool_]]:
-    """Length and UTF-8 bytes, as `_avro_integers`."""
-    lengths = texts.lengths_of(column)
-    body = texts.byte_matrix(column, int(lengths.max(initial=0)))
-    used = np.arange(body.shape[1]) < lengths[:, None]
-    length_bytes, length_used = _avro_integers(lengths)
-    return np.concatenate([length_bytes, body], axis=1), np.concatenate([length_used, used], axis=1)
+def _avro_texts(column: pa.Array) -> pa.BinaryArray:
+    """Length and UTF-8 bytes."""
+    return pc.binary_join_element_wise(
+        _avro_integers(texts.lengths_of(column)), column.cast(pa.binary()), b""
+    )
 
 
 def _varint(number: int) -> bytes:
-    encoded, used = _avro_integers(np.array([number]))
-    return encoded[used].tobytes()
+    return _avro_integers(np.array([number]))[0].as_py()
 
 
 WRITERS: dict[str, Callable[[pa.RecordBatch, IO[bytes]], None]] = {

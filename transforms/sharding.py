@@ -5,7 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from transforms import texts
+from transforms.batches import MESSAGES, NO_SEQUENCE
 
 SHARD_BYTES = 32 << 20  # of canonical columns: a few hundred thousand messages
 
@@ -19,6 +23,23 @@ def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
     """Each session's shard: the same on every machine and in every run."""
     hashes = map(zlib.crc32, session_ids.cast(pa.binary()).to_pylist())
     return np.fromiter(hashes, np.int64, len(session_ids)) * shards >> 32
+
+
+def compact(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Messages with no more bytes than the fold needs: a shuffle carries and copies each of them.
+
+    Message ids that are all UUIDs have 16 bytes instead of 36; a sequence that no message has is left
+    out. Other batches are given back as they are.
+    """
+    if batch.schema != MESSAGES:
+        return batch
+    if pc.all(pc.equal(batch.column("sequence"), NO_SEQUENCE)).as_py():
+        batch = batch.drop_columns(["sequence"])
+    packed = texts.pack_uuids(batch.column("message_id"))
+    if packed is not None:
+        field = pa.field("message_id", packed.type, nullable=False)
+        batch = batch.set_column(batch.schema.get_field_index("message_id"), field, packed)
+    return batch
 
 
 def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -35,18 +56,21 @@ def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa
     dictionary = encoded.dictionary.take(pa.array(used))
     new_code = np.zeros(len(encoded.dictionary), np.int32)
     new_code[used] = np.arange(len(used), dtype=np.int32)
-    codes = new_code[codes]
+    codes = new_code.take(codes)
+    edges = np.searchsorted(shard_of_code, np.arange(shards + 1))  # of the dictionary
+    rows = np.array([len(codes)])
+    rest = batch.columns[1:]
     if shards > 1:
-        row_shards = shard_of_code[codes]
+        # Of the smallest type: of 16 bits or less NumPy sorts by radix.
+        row_shards = shard_of_code.astype(np.min_scalar_type(shards)).take(codes)
         order = np.argsort(row_shards, kind="stable")
-        row_shards, codes = row_shards[order], codes[order]
-        rest = [column.take(pa.array(order)) for column in batch.columns[1:]]
-    else:
-        row_shards, rest = np.zeros(len(codes), np.int64), batch.columns[1:]
-    numbers, starts = np.unique(row_shards, return_index=True)
-    ends = [*starts.tolist(), len(codes)][1:]
-    for shard, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
-        low, high = np.searchsorted(shard_of_code, [shard, shard + 1]).tolist()
+        codes = codes.take(order)
+        rest = [column.take(pa.array(order)) for column in rest]
+        rows = np.bincount(row_shards, minlength=shards)
+    ends = np.cumsum(rows)
+    for shard in np.flatnonzero(rows).tolist():
+        low, high = edges[shard : shard + 2].tolist()
+        start, end = int(ends[shard] - rows[shard]), int(ends[shard])
         column = pa.DictionaryArray.from_arrays(
             pa.array(codes[start:end] - np.int32(low)), dictionary[low:high]
         )

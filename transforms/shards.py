@@ -4,7 +4,7 @@ Selects the sessions, orders and deduplicates their messages, folds them.
 """
 
 from collections.abc import Sequence
-from typing import SupportsInt
+from typing import NamedTuple, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from schemas import metric_types
 from transforms import texts
-from transforms.batches import MESSAGES, SESSIONS, Counts
+from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS, Counts
 from transforms.fold import MAX_VALUE, SECOND_US, fold
 from transforms.policy import Policy
 
@@ -27,13 +27,29 @@ METRICS = pa.schema(
 """One row per session: the six values side by side."""
 
 Indices = NDArray[np.intp]
+_NOT_REPORTED, _UNKNOWN = -1, -2  # in place of the number of a session
+
+
+class Messages(NamedTuple):
+    """The messages of a shard, in columns of one length.
+
+    `session` is the number of the session among those that get records. `message_id` holds texts, or
+    UUIDs as `texts.pack_uuids` makes them.
+    """
+
+    session: NDArray[np.int32]
+    sent_at_us: NDArray[np.int64]
+    sender: NDArray[np.int8]
+    sequence: NDArray[np.int64]
+    message_id: pa.Array
 
 
 def fold_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[pa.RecordBatch, Counts]:
     """Computes the metrics of the sessions of a shard.
 
     Args:
-      batches: of schema `MESSAGES` or `SESSIONS`, all that there are of the shard, in any order.
+      batches: of schema `SESSIONS`, or of `MESSAGES` as it is or compact; all that there are of the
+        shard, in any order.
       policy: the rules.
 
     Returns:
@@ -41,43 +57,33 @@ def fold_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[pa.Re
       tell each message's and each session's fate.
     """
     counts: Counts = {}
-    sessions = _concat([b for b in batches if b.schema.names == SESSIONS.names], SESSIONS)
-    messages = _concat([b for b in batches if b.schema.names == MESSAGES.names], MESSAGES)
+    is_message = ["message_id" in batch.schema.names for batch in batches]
+    sessions = _concat([b for b, message in zip(batches, is_message, strict=True) if not message])
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
     ended_at_us = chosen.column("ended_at_us").to_numpy()
 
-    # Message's session id -> row of the chosen sessions; -1: known, not chosen; -2: not known.
-    of_message = messages.column("session_id")
-    position = pc.index_in(of_message.dictionary, ids).fill_null(-1).to_numpy()
-    known = pc.is_in(of_message.dictionary, sessions.column("session_id").dictionary)
-    position = np.where((position < 0) & ~known.to_numpy(zero_copy_only=False), -2, position)
-    session = position.astype(np.int32)[of_message.indices.to_numpy()]
-    _count(counts, "messages_of_unknown_session", np.count_nonzero(session == -2))
-    _count(counts, "messages_of_session_not_reported", np.count_nonzero(session == -1))
-
-    rows = np.flatnonzero(session >= 0)
-    rows = order_messages(messages, session, rows)
-    distinct = drop_duplicates(messages, session, rows)
+    messages = _gather(
+        [b for b, message in zip(batches, is_message, strict=True) if message],
+        ids,
+        sessions.column("session_id").dictionary,
+        counts,
+    )
+    rows = order_messages(messages)
+    distinct = drop_duplicates(messages, rows)
     _count(counts, "messages_duplicate", len(rows) - len(distinct))
-    rows = distinct
-    sent_at_us = messages.column("sent_at_us").to_numpy()
+    session, sent_at_us = messages.session.take(distinct), messages.sent_at_us.take(distinct)
+    sender = messages.sender.take(distinct)
     if policy.late_messages == "exclude":
         # An end without a fraction has whole seconds: it is good to the end of its second.
         whole = ended_at_us % SECOND_US == 0
         limit = np.where(whole, ended_at_us + SECOND_US - 1, ended_at_us)
-        in_time = rows[sent_at_us[rows] <= limit[session[rows]]]
-        _count(counts, "messages_late", len(rows) - len(in_time))
-        rows = in_time
-    _count(counts, "messages_counted", len(rows))
+        in_time = sent_at_us <= limit[session]
+        _count(counts, "messages_late", np.count_nonzero(~in_time))
+        session, sent_at_us, sender = session[in_time], sent_at_us[in_time], sender[in_time]
+    _count(counts, "messages_counted", len(session))
 
-    metrics = fold(
-        session[rows],
-        sent_at_us[rows],
-        messages.column("sender").to_numpy()[rows],
-        len(ids),
-        policy,
-    )
+    metrics = fold(session, sent_at_us, sender, len(ids), policy)
     _count(counts, "values_capped", sum(int(np.sum(v > MAX_VALUE)) for v in metrics))
     _count(counts, "sessions_reported", len(ids))
     return (
@@ -137,52 +143,115 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     return _one_batch(table)
 
 
-def order_messages(messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices) -> Indices:
+def order_messages(messages: Messages) -> Indices:
     """Orders rows by session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes).
 
     Messages alike in all of these are ordered by sender, so that arrival never decides.
     """
-    sent_at_us = messages.column("sent_at_us").to_numpy()
-    rows = rows[np.lexsort((sent_at_us[rows], session[rows]))]
+    session, sent_at_us = messages.session, messages.sent_at_us
+    # A log is nearly in order of time, which the first sort makes use of. The second is by radix where
+    # the numbers of the sessions have no more than 16 bits.
+    rows = np.argsort(sent_at_us, kind="stable")
+    number = session.astype(np.min_scalar_type(int(session.max(initial=0)))).take(rows)
+    rows = rows.take(np.argsort(number, kind="stable"))
+    session, sent_at_us = session.take(rows), sent_at_us.take(rows)
     tied = np.zeros(len(rows) + 1, bool)  # with the row before
-    tied[1:-1] = (session[rows[1:]] == session[rows[:-1]]) & (
-        sent_at_us[rows[1:]] == sent_at_us[rows[:-1]]
-    )
+    tied[1:-1] = (session[1:] == session[:-1]) & (sent_at_us[1:] == sent_at_us[:-1])
     among = np.flatnonzero(tied[:-1] | tied[1:])
     if len(among):
         of_tie = rows[among]
-        message_id = messages.column("message_id").take(pa.array(of_tie))
+        message_id = messages.message_id.take(pa.array(of_tie))
         keys = pa.table(
             {
                 "tie": np.cumsum(~tied[:-1])[among],
-                "sequence": messages.column("sequence").to_numpy()[of_tie],
-                "length": pc.utf8_length(message_id),
+                "sequence": messages.sequence[of_tie],
+                "length": _lengths(message_id),
                 "message_id": message_id.cast(pa.binary()),
-                "sender": messages.column("sender").to_numpy()[of_tie],
+                "sender": messages.sender[of_tie],
             }
         )
         order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
-        rows = rows.copy()
         rows[among] = of_tie[order.to_numpy()]
     return rows
 
 
-def drop_duplicates(messages: pa.RecordBatch, session: NDArray[np.int32], rows: Indices) -> Indices:
+def drop_duplicates(messages: Messages, rows: Indices) -> Indices:
     """The first of the ordered rows for each session and message id."""
-    ids = messages.column("message_id")
-    hashed = texts.hashes(ids, session)[rows]
+    ids = messages.message_id
+    hashed = (texts.hashes(ids, messages.session) >> np.uint64(32)).astype(np.uint32)
     ascending = np.sort(hashed)
     alike = ascending[1:][ascending[1:] == ascending[:-1]]
     if not len(alike):
         return rows
-    repeated = np.flatnonzero(np.isin(hashed, alike))  # or nearly so: now for the ids themselves
+    repeated = np.flatnonzero(np.isin(hashed, alike)[rows])  # or not: now for the ids themselves
     code = ids.take(pa.array(rows[repeated])).dictionary_encode().indices.to_numpy()
-    key = session[rows[repeated]].astype(np.int64) << 32 | code
+    key = messages.session[rows[repeated]].astype(np.int64) << 32 | code
     _, first = np.unique(key, return_index=True)
     drop = np.zeros(len(rows), bool)
     drop[repeated] = True
     drop[repeated[first]] = False
-    return rows[~drop]
+    return rows[~drop] if drop.any() else rows
+
+
+def _gather(
+    batches: Sequence[pa.RecordBatch], ids: pa.Array, known: pa.Array, counts: Counts
+) -> Messages:
+    """The messages of the sessions `ids`; those of `known` and of unknown sessions are counted."""
+    batches = [batch for batch in batches if len(batch)]
+    batches.sort(key=lambda batch: batch.column("sent_at_us")[0].as_py())
+    if not batches:
+        batches = [pa.RecordBatch.from_pylist([], MESSAGES)]
+    columns = [batch.column("session_id") for batch in batches]
+    dictionary = pa.concat_arrays([column.dictionary for column in columns])
+    position = pc.index_in(dictionary, ids)
+    if position.null_count:
+        unknown = pc.invert(pc.is_in(dictionary, known))
+        position = pc.if_else(unknown, _UNKNOWN, position).fill_null(_NOT_REPORTED)
+    positions = np.split(
+        position.to_numpy(), np.cumsum([len(column.dictionary) for column in columns[:-1]])
+    )
+    session = np.concatenate(
+        [p.take(c.indices.to_numpy()) for p, c in zip(positions, columns, strict=True)]
+    )
+    sequence = np.concatenate([_sequence(batch) for batch in batches])
+    message_ids = [batch.column("message_id") for batch in batches]
+    if len({array.type for array in message_ids}) > 1:
+        message_ids = [
+            array if pa.types.is_string(array.type) else texts.unpack_uuids(array)
+            for array in message_ids
+        ]
+    messages = Messages(
+        session,
+        np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
+        np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
+        sequence,
+        pa.concat_arrays(message_ids),
+    )
+    _count(counts, "messages_of_unknown_session", np.count_nonzero(session == _UNKNOWN))
+    _count(counts, "messages_of_session_not_reported", np.count_nonzero(session == _NOT_REPORTED))
+    kept = session >= 0
+    if not kept.all():
+        rows = np.flatnonzero(kept)
+        messages = Messages(
+            messages.session.take(rows),
+            messages.sent_at_us.take(rows),
+            messages.sender.take(rows),
+            messages.sequence.take(rows),
+            messages.message_id.take(pa.array(rows)),
+        )
+    return messages
+
+
+def _sequence(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    if "sequence" in batch.schema.names:
+        return batch.column("sequence").to_numpy()
+    return np.broadcast_to(np.int64(NO_SEQUENCE), len(batch))
+
+
+def _lengths(message_id: pa.Array) -> pa.Array:
+    if pa.types.is_string(message_id.type):
+        return pc.utf8_length(message_id)
+    return pa.array(np.zeros(len(message_id), np.int8))
 
 
 def _nulls_least(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -190,8 +259,8 @@ def _nulls_least(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.fill_null("" if text else np.iinfo(np.int64).min)
 
 
-def _concat(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    return _one_batch(pa.Table.from_batches(batches, schema).unify_dictionaries())
+def _concat(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return _one_batch(pa.Table.from_batches(sessions, SESSIONS).unify_dictionaries())
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

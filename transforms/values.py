@@ -175,7 +175,7 @@ def long_session_id(session_id: str) -> str:
 
 
 def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
-    """Session ids in one form, as a dictionary array whose values are distinct."""
+    """Session ids in one form, as `to_codes` gives them."""
     encoded = to_codes(array)
     ids = encoded.dictionary
     short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
@@ -186,8 +186,14 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
 
 
 def to_codes(array: pa.Array) -> pa.DictionaryArray:
-    """Any scalar column as text, as a dictionary array whose values are distinct and not null."""
+    """Any scalar column as text, as a dictionary array with no nulls in its dictionary.
+
+    A column that is one keeps its codes; its dictionary need not be distinct.
+    """
     if not pa.types.is_dictionary(array.type):
         return to_text(array).dictionary_encode()
-    again = to_text(array.dictionary).dictionary_encode()
+    text = to_text(array.dictionary)
+    if text.null_count == 0 and array.type.index_type == pa.int32():
+        return pa.DictionaryArray.from_arrays(array.indices, text)
+    again = text.dictionary_encode()
     return pa.DictionaryArray.from_arrays(again.indices.take(array.indices), again.dictionary)
