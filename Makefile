@@ -3,6 +3,7 @@
 #   make run              the example export; prints the first records
 #   make run ARGS="..."   your own files: what comes after `session-metrics` on a command line
 #   make test             the tests; ARGS goes to pytest
+#   make bench            the job beside its peers, see benchmarks/README.md; ARGS goes to it
 #   make lint             ruff and mypy
 #   make clean            removes what was built; keeps .venv
 
@@ -12,9 +13,10 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-by-make
+BENCH_STAMP := $(STAMP)-bench
 EXAMPLE := build/example
 
-.PHONY: run test lint clean
+.PHONY: run test bench lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
@@ -30,6 +32,9 @@ endif
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(BENCH_STAMP)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -50,4 +55,8 @@ $(STAMP): setup.py pyproject.toml
 	@$(BIN)/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@

@@ -35,11 +35,15 @@ setup(
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
         "numpy>=2.1,<2.5",
-        "polars>=2.1,<3",
+        "polars>=2,<3",
         "pyarrow>=24,<26",
         "rich>=13,<16",
     ],
     extras_require={
+        "bench": [
+            "duckdb==2.0.*",
+            "matplotlib>=3.10,<3.11",
+        ],
         "gcp": [f"apache-beam[gcp]{BEAM}"],
         "test": [
             "build>=1.3,<2",

@@ -1,0 +1,1 @@
+"""What the job costs beside other ways to the same records; see README.md here."""

@@ -1,0 +1,56 @@
+"""Times the fold alone: arrays in memory, in order, to the six values of each session.
+
+python -m benchmarks.fold_alone --shards N --repeats N
+
+Runs on one core, where the system lets a process choose; prints JSON.
+"""
+
+import argparse
+import json
+import os
+import time
+
+import numpy as np
+
+from benchmarks import load
+from transforms.batches import AGENT, BOT, END_USER
+from transforms.fold import fold
+from transforms.policy import Policy
+
+SHARD_MESSAGES = 400_000
+SENDERS = np.array([END_USER, AGENT, BOT], np.int8)
+
+
+def time_fold(num_shards: int, repeats: int) -> dict[str, object]:
+    """Folds shards as large as the job's again and again, after once to warm up; gives the seconds."""
+    random = np.random.default_rng(1)
+    num_sessions = SHARD_MESSAGES // load.MESSAGES_PER_SESSION
+    shards = []
+    for _ in range(num_shards):
+        made = load.talks(random, num_sessions, SHARD_MESSAGES)
+        counted = made.role != load.SYSTEM
+        session = made.session[counted].astype(np.int32)
+        sent_at_us = made.sent_at_ms[counted] * 1000
+        shards.append((session, sent_at_us, SENDERS[made.role[counted]]))
+    wall_s = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        for session, sent_at_us, sender in shards:
+            fold(session, sent_at_us, sender, num_sessions, Policy())
+        wall_s.append(round(time.perf_counter() - start, 4))
+    num_messages = sum(len(session) for session, _, _ in shards)
+    return {"messages": num_messages, "shards": num_shards, "wall_s": wall_s[1:]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shards", type=int, required=True)
+    parser.add_argument("--repeats", type=int, required=True)
+    args = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print(json.dumps(time_fold(args.shards, args.repeats)))
+
+
+if __name__ == "__main__":
+    main()

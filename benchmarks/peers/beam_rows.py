@@ -1,0 +1,131 @@
+"""The plain Beam pipeline: rows are dicts, a session's are brought together and folded one by one.
+
+Parquet or Avro in, Avro out, on the FnApiRunner. The message id decides the order of two messages at
+one instant, as in the job.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from benchmarks.peers import command
+
+Row = dict[str, Any]
+
+MESSAGE_TYPES = {"Text", "Message", "MESSAGE"}
+SIDES = {"EndUser": "user", "Agent": "agent", "Bot": "bot", "Chatbot": "bot", "AiAgent": "bot"}
+SECOND_US = 1_000_000
+SCHEMA = {
+    "type": "record",
+    "name": "MessagingSessionMetrics",
+    "fields": [
+        {"name": "MessagingSessionId", "type": "string"},
+        {"name": "MessagingSessionMetricType", "type": "string"},
+        {"name": "MessagingSessionMetricValue", "type": "int"},
+    ],
+}
+
+
+def read(pattern: str, columns: list[str]) -> beam.PTransform:
+    """Reads rows as dicts."""
+    if pattern.endswith(".parquet"):
+        return beam.io.ReadFromParquet(pattern, columns=columns)
+    return beam.io.ReadFromAvro(pattern)
+
+
+def spans_us(messages: list[tuple[int, str, str]], side: str) -> list[int]:
+    """The times of a side's responses to everyone else."""
+    spans: list[int] = []
+    turn_side, turn_us = "", 0
+    for sent_us, _, by in messages:
+        by = side if by == side else "other"
+        if by != turn_side:
+            if by == side and turn_side:
+                spans.append(sent_us - turn_us)
+            turn_side, turn_us = by, sent_us
+    return spans
+
+
+def seconds(total_us: int, count: int) -> int:
+    """The mean in whole seconds, half up."""
+    return (2 * total_us + count * SECOND_US) // (2 * SECOND_US * count) if count else 0
+
+
+def fold(session_id: str, groups: dict[str, Any]) -> Iterator[Row]:
+    """The six records of a session that is wanted."""
+    if not any(groups["sessions"]):
+        return
+    messages = sorted(groups["messages"])
+    humans = [message for message in messages if message[2] != "bot"]
+    users, agents = spans_us(messages, "user"), spans_us(humans, "agent")
+    sides = [side for _, _, side in messages]
+    values = {
+        "AgentMessageCount": sides.count("agent"),
+        "AverageAgentResponseTime": seconds(sum(agents), len(agents)),
+        "AverageEndUserResponseTime": seconds(sum(users), len(users)),
+        "EndUserMessageCount": sides.count("user"),
+        "MaxAgentResponseTime": seconds(max(agents, default=0), 1),
+        "MaxEndUserResponseTime": seconds(max(users, default=0), 1),
+    }
+    for metric_type, value in values.items():
+        yield {
+            "MessagingSessionId": session_id,
+            "MessagingSessionMetricType": metric_type,
+            "MessagingSessionMetricValue": value,
+        }
+
+
+def is_message(row: Row) -> bool:
+    """Whether a row of the log counts."""
+    return row["EntryType"] in MESSAGE_TYPES and row["ActorType"] in SIDES
+
+
+def key_message(row: Row) -> tuple[str, tuple[int, str, str]]:
+    """The session id; instant, id and side."""
+    sent_us = round(row["ServerReceivedTimestamp"].timestamp() * SECOND_US)
+    return row["ConversationId"], (sent_us, row["MessageIdentifier"], SIDES[row["ActorType"]])
+
+
+def is_wanted(row: Row) -> bool:
+    """Whether a session is closed and enhanced."""
+    return (
+        row["Status"] == "Ended"
+        and row["EndTime"] is not None
+        and row["ChannelType"] == "EmbeddedMessaging"
+    )
+
+
+def main() -> None:
+    args = command.parser("The records by a Beam pipeline of rows").parse_args()
+    message_columns = [
+        "ConversationId",
+        "MessageIdentifier",
+        "ServerReceivedTimestamp",
+        "ActorType",
+        "EntryType",
+    ]
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+        messages = (
+            pipeline
+            | "ReadMessages" >> read(args.messages, message_columns)
+            | "IsMessage" >> beam.Filter(is_message)
+            | "KeyMessages" >> beam.Map(key_message)
+        )
+        sessions = (
+            pipeline
+            | "ReadSessions" >> read(args.sessions, ["Id", "Status", "ChannelType", "EndTime"])
+            | "IsWanted" >> beam.Filter(is_wanted)
+            | "KeySessions" >> beam.Map(lambda row: (row["Id"], True))
+        )
+        _ = (
+            {"messages": messages, "sessions": sessions}
+            | "BringTogether" >> beam.CoGroupByKey()
+            | "Fold" >> beam.FlatMapTuple(fold)
+            | "Write" >> beam.io.WriteToAvro(args.output, SCHEMA, file_name_suffix=".avro")
+        )
+
+
+if __name__ == "__main__":
+    main()

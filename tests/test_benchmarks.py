@@ -1,0 +1,82 @@
+"""The load of the benchmarks is the log that it is said to be; their own run compares the records."""
+
+import datetime
+import json
+
+import fastavro
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks import load
+from tests import cli
+from transforms.values import long_session_id
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Several chunks, batches and files in a small log."""
+    monkeypatch.setattr(load, "CHUNK_SESSIONS", 50)
+    monkeypatch.setattr(load, "BATCH_MESSAGES", 300)
+    monkeypatch.setattr(load, "FILE_BATCHES", 3)
+
+
+def test_ids_are_session_ids_and_all_different():
+    ids = load.session_ids(np.arange(5000)).to_pylist()
+    assert len(set(ids)) == 5000
+    assert all(i.startswith("0Mw") and long_session_id(i[:15]) == i for i in ids)
+
+
+def test_log_is_whole_and_in_order_of_time(small_pieces, tmp_path):
+    load.write(4001, "parquet", tmp_path)
+    files = sorted(tmp_path.glob("messages-*"))
+    assert len(files) > 3
+    messages = pa.concat_tables(pq.read_table(file) for file in files)
+    assert messages.num_rows == 4001
+    assert pc.count_distinct(messages["MessageIdentifier"]).as_py() == 4001
+    assert (np.diff(messages["ServerReceivedTimestamp"].cast(pa.int64())) >= 0).all()
+    sessions = pq.read_table(tmp_path / "sessions.parquet")
+    assert sessions.num_rows == 4001 // load.MESSAGES_PER_SESSION
+    used = set(messages["ConversationId"].to_pylist())
+    assert used < set(sessions["Id"].to_pylist())  # some have no messages
+    ended = pc.equal(sessions["Status"], "Ended")
+    assert ended.equals(pc.is_valid(sessions["EndTime"]))
+    assert not pc.all(ended).as_py()
+
+
+def test_log_is_the_same_in_every_format(small_pieces, tmp_path):
+    rows = {}
+    for load_format in load.WRITERS:
+        load.write(2000, load_format, tmp_path / load_format, seed=7)
+        files = sorted((tmp_path / load_format).iterdir())
+        rows[load_format] = [row for file in files for row in read(file)]
+    assert rows["parquet"] == rows["avro"] == rows["jsonl"]
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        rows = pq.read_table(path).to_pylist()
+    elif path.suffix == ".avro":
+        with path.open("rb") as file:
+            rows = list(fastavro.reader(file))
+    else:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def plain(value):
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value
+
+
+@pytest.mark.parametrize("load_format", load.WRITERS)
+def test_same_arguments_same_messages(load_format, tmp_path):
+    for output in ("one", "other"):
+        load.write(500, load_format, tmp_path / output)
+    one, other = (cli.output_bytes(tmp_path / output) for output in ("one", "other"))
+    assert one.keys() == other.keys()
+    if load_format != "avro":  # which has a random marker
+        assert one == other
