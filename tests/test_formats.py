@@ -634,6 +634,14 @@ def test_lines_are_the_same_however_they_are_cut(chosen, part, block, end, ended
     assert found == expected_of_lines(chosen)
 
 
+@pytest.mark.parametrize("broken", [b"", b"oops\n"])
+def test_of_a_key_that_is_there_twice_the_first_counts(broken):
+    twice = b'{"session_id": "a", "sender": {"role": "x"}, "session_id": "b", "sender": {"role": "y"}}'
+    row = (1, {"session_id": "a", "sender.role": "x"})
+    assert scan("f.jsonl", twice + b"\n" + broken)[0] == [row]
+    assert scan("f.json", twice)[0] == [row]
+
+
 # What a JSON value may be, beside what it should
 
 SCALARS = st.one_of(

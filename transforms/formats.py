@@ -14,21 +14,24 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import fastavro
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from transforms.batches import RawBatch
 from transforms.errors import InputError
+from transforms.values import to_digits
+
+if TYPE_CHECKING:  # takes a while, and CSV and Parquet do without
+    import polars as pl
 
 PART_BYTES = 64 << 20
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 BATCH_ROWS = 1 << 18
 _LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
 _REPEATING_BYTES = 8  # in Parquet, for each row
@@ -210,14 +213,15 @@ def _line_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
         if not newline:
             rest.append(block)
             continue
-        yield b"".join([*rest, block[:newline]])
+        yield b"".join([*rest, memoryview(block)[:newline]])
         rest = [block[newline:]]
     if last := b"".join(rest):
         yield last
 
 
 def _count_lines(block: bytes) -> int:
-    return block.count(b"\n") + (not block.endswith(b"\n"))
+    newlines = int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
+    return newlines + (not block.endswith(b"\n"))
 
 
 def _line_part(
@@ -253,8 +257,23 @@ def _json_rows(values: Iterable[Any]) -> Iterator[Any]:
 
 def _json_value(line: bytes) -> Any:
     line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
-    text = line.decode("utf-8", "surrogateescape")
-    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 20 else digits)
+    return _parse_json(line.decode("utf-8", "surrogateescape"))
+
+
+def _parse_json(text: str) -> Any:
+    """Of a key that an object has twice, the first counts."""
+    return json.loads(
+        text,
+        parse_int=lambda digits: int(digits) if len(digits) < 20 else digits,
+        object_pairs_hook=_first_of_each,
+    )
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        values.update(reversed(pairs))
+    return values
 
 
 def _json_names(values: Iterable[Any]) -> list[str] | None:
@@ -302,8 +321,8 @@ def _as_text(value: Any) -> str | None:
         return value
     if value != value:  # NaN, which some write for no value
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2.0**63:
-        return str(int(value))
+    if isinstance(value, float):
+        return to_digits(value)
     return None if isinstance(value, dict) else json.dumps(value)
 
 
@@ -346,11 +365,11 @@ def _json_lines_slowly(block: bytes, first: int, names: Sequence[str]) -> RawBat
     return _json_batch(rows, names, malformed)
 
 
-_JSON_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), list: pa.list_(pa.string())}
-
-
-def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
+def _json_schema(block: bytes, names: Sequence[str]) -> "dict[str, pl.DataType] | None":
     """The needed columns with the types that the first lines have; text where they have none."""
+    import polars as pl
+
+    types = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), list: pl.List(pl.String)}
     samples = []
     for line in block[: 1 << 16].splitlines()[:32]:
         try:
@@ -361,7 +380,7 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
     for name in names:
         found = (_look_up(row, name) for row in samples if isinstance(row, dict))
         value = next((v for v in found if v is not None), "")
-        kind = _JSON_TYPES.get(type(value))
+        kind = types.get(type(value))
         if kind is None or name in tree:
             return None
         tree[name] = kind
@@ -374,50 +393,58 @@ def _json_schema(block: bytes, names: Sequence[str]) -> pa.Schema | None:
                     return None
             node[leaf] = kind
 
-    def build(node: Any) -> pa.DataType:
+    def build(node: Any) -> "pl.DataType":
         if not isinstance(node, dict):
             return node
-        return pa.struct([(key, build(child)) for key, child in node.items()])
+        return pl.Struct({key: build(child) for key, child in node.items()})
 
-    return pa.schema([(name, build(node)) for name, node in tree.items()])
+    return {name: build(node) for name, node in tree.items()}
 
 
 def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
     """The columns of a block in which every line is one plain row, else None."""
-    lines = _count_lines(block)
-    closed = block.count(b"}\n") + block.count(b"}\r\n") + block.endswith(b"}")
-    if not block.startswith(b"{") or block.count(b"\n{") + 1 != lines or closed != lines:
-        return None
     if f'"{_PAGE}"'.encode() in block:
         return None
+    import polars as pl
+
     schema = _json_schema(block, names)
     if schema is None:
         return None
     try:
-        table = pa.json.read_json(
-            pa.BufferReader(block),
-            read_options=pa.json.ReadOptions(block_size=max(1 << 20, len(block) // 8)),
-            parse_options=pa.json.ParseOptions(
-                explicit_schema=schema, unexpected_field_behavior="ignore"
-            ),
-        )
-        if table.num_rows != lines:
-            return None
-        table.validate(full=True)  # UTF-8
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+    if frame.height != _count_lines(block):
         return None
     columns = {}
     for name in names:
-        column = table.column(name).combine_chunks()
+        found = [frame[name]]
         if "." in name:
-            nested = pc.struct_field(table.column(name.split(".")[0]), name.split(".")[1:])
-            column = pc.coalesce(column, nested.combine_chunks())
-        if column.null_count == len(column):
+            top, *path = name.split(".")
+            nested = frame[top]
+            for key in path:
+                nested = nested.struct.field(key)
+            found.append(nested)
+        found = [series for series in found if series.null_count() < len(series)]
+        if not found:
             continue
+        arrays = (series.to_arrow(compat_level=pl.CompatLevel.oldest()) for series in found)
+        column = pc.coalesce(*arrays) if len(found) > 1 else next(arrays)
+        if pa.types.is_large_string(column.type) and _is_dubious(column):
+            return None
         if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= 2.0**53:
             return None  # among them may be a whole number that a float does not hold
         columns[name] = column
     return columns
+
+
+def _is_dubious(column: pa.LargeStringArray) -> bool:
+    """Whether a text may have been made of an object or a list, or of half a character."""
+    offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column) + 1]
+    data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
+    first = data[offsets[:-1][offsets[:-1] < offsets[1:]]]
+    made = (first == ord("{")) | (first == ord("["))
+    return bool(made.any() or not data[offsets[0] : offsets[-1]].all())
 
 
 def _read_json_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
@@ -441,7 +468,7 @@ def _decode_json_lines(
 
 def _json_document(file: IO[bytes]) -> list[Any]:
     """The rows of a JSON document: a page of the Connect REST resource, or an array of pages or rows."""
-    value = json.loads(file.read().decode("utf-8-sig"))
+    value = _parse_json(file.read().decode("utf-8-sig"))
     return list(_json_rows(value if isinstance(value, list) else [value]))
 
 
@@ -825,7 +852,7 @@ def _avro_fast(
     """The columns of a file of plain types, else None."""
     if not _is_plain(schema):
         return None
-    import polars as pl  # takes a while, and only Avro needs it
+    import polars as pl
 
     tops = {name.split(".")[0] for name in names}
     try:

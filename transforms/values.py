@@ -56,17 +56,26 @@ def to_text(array: pa.Array) -> pa.Array:
         shown = [None if value is None else str(value) for value in array.to_pylist()]
         array = pa.array(shown, pa.string())
     elif pa.types.is_floating(kind):
+        signed = pa.array(np.signbit(array.fill_null(0.0).to_numpy()))
+        signed_zero = pc.and_(pc.equal(array, 0.0), signed)
         whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), 2.0**63))
+        whole = pc.and_not(whole, signed_zero)
         rest = array.filter(pc.invert(whole))
         array = array.cast(pa.int64(), safe=False).cast(pa.string())
         if len(rest):
-            shown = pa.array([repr(v) if v == v else None for v in rest.to_pylist()], pa.string())
+            shown = [to_digits(v) if v == v else None for v in rest.to_pylist()]
+            shown = pa.array(shown, pa.string())
             array = pc.replace_with_mask(array, pc.invert(whole).fill_null(False), shown)
     elif not pa.types.is_string(kind):
         array = _leniently(lambda values: values.cast(pa.string()), array, pa.string())
     if pc.min(pc.binary_length(array)).as_py() == 0:
         array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
     return array
+
+
+def to_digits(number: float) -> str:
+    """A floating-point number as the fewest digits that tell it from others, without an exponent."""
+    return np.format_float_positional(number, trim="-")
 
 
 def _first_session_id(lists: pa.Array) -> pa.Array:
