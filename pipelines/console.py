@@ -12,6 +12,7 @@ from transforms import counting
 from transforms.batches import Counts
 
 _SHOW_AFTER_S = 2.0
+_LONG_MS = 10_000
 
 
 @contextlib.contextmanager
@@ -60,4 +61,21 @@ def closing_table(counts: Counts) -> Table:
     if counts.get("values_capped"):
         table.add_row("values capped at 999,999,999", f"{counts['values_capped']:,}")
     table.add_row("records written", f"{counts.get('records_written', 0):,}")
+    return table
+
+
+def stage_table(stages: Counts) -> Table | None:
+    """What went through each stage of a long run, and how long its threads were busy with that."""
+    names = ["read", "key", "fold", "write"]
+    if sum(stages.get(f"{name}_busy_ms", 0) for name in names) < _LONG_MS:
+        return None
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    table.add_column("stage")
+    for column in ("rows", "MB", "thread seconds"):
+        table.add_column(column, justify="right")
+    for name in names:
+        rows, num_bytes, busy_ms = (
+            stages.get(f"{name}_{what}", 0) for what in ("rows", "bytes", "busy_ms")
+        )
+        table.add_row(name, f"{rows:,}", f"{num_bytes / 1e6:,.0f}", f"{busy_ms / 1e3:,.1f}")
     return table

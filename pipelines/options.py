@@ -14,6 +14,7 @@ from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
+    PortableOptions,
     StandardOptions,
     WorkerOptions,
 )
@@ -46,8 +47,9 @@ class Job:
 
     @property
     def runs_here(self) -> bool:
-        """Whether the workers are on this machine."""
-        return _runner(self.beam_options) in _LOCAL_RUNNERS
+        """Whether the workers are on this machine, and in no container."""
+        environment = self.beam_options.view_as(PortableOptions).environment_type
+        return _runner(self.beam_options) in _LOCAL_RUNNERS and environment in (None, "LOOPBACK")
 
 
 class _Parser(argparse.ArgumentParser):

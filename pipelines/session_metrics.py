@@ -9,13 +9,13 @@ from collections.abc import Sequence
 logging.basicConfig(level=logging.ERROR)  # before Beam, which has a lot to say when it is imported
 
 import apache_beam as beam  # noqa: E402
-from apache_beam.runners.runner import PipelineState  # noqa: E402
+from apache_beam.runners.runner import PipelineResult, PipelineState  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from pipelines import console, options  # noqa: E402
 from transforms import ComputeSessionMetrics, ReadMessagesAndSessions, coders, publishing  # noqa: E402
 from transforms.batches import Counts  # noqa: E402
-from transforms.counting import NAMESPACE  # noqa: E402
+from transforms.counting import NAMESPACE, STAGES  # noqa: E402
 from transforms.errors import JobError, find_job_error  # noqa: E402
 
 PUBLISHED, FAILED, USAGE = 0, 1, 2
@@ -46,13 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             out.print(f"session-metrics: {error}", markup=False)
             return USAGE
         with console.progress(out):
-            counts = _run(job)
+            counts, stages = _run(job)
     except SystemExit as end:  # --help
         return int(end.code or 0)
     except (KeyboardInterrupt, Exception) as error:
         failure = _explain(error)
     else:
         out.print(console.closing_table(counts))
+        if table := console.stage_table(stages):
+            out.print(table)
         out.print(f"published in {job.write_metrics.output}", markup=False)
         return PUBLISHED
     finally:
@@ -72,7 +74,8 @@ def _explain(error: BaseException) -> str:
     return f"the pipeline failed: {type(error).__name__}; nothing was published"
 
 
-def _run(job: options.Job) -> Counts:
+def _run(job: options.Job) -> tuple[Counts, Counts]:
+    """Runs the job; returns what became of rows, and what went through each stage."""
     # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL if job.runs_here else logging.INFO)
     with coders.spilling() if job.runs_here else contextlib.nullcontext():
@@ -82,9 +85,13 @@ def _run(job: options.Job) -> Counts:
         state = result.wait_until_finish()
     if state not in (None, PipelineState.DONE):
         raise JobError(f"the job ended as {state}; nothing was published")
-    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(NAMESPACE))
-    counts = {c.key.metric.name: c.result for c in found["counters"]}
-    return dict(sorted(counts.items()))
+    counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
+    return counts, stages
+
+
+def _counters(result: PipelineResult, namespace: str) -> Counts:
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(namespace))
+    return dict(sorted((c.key.metric.name, c.result) for c in found["counters"]))
 
 
 def run() -> None:

@@ -636,7 +636,9 @@ def test_lines_are_the_same_however_they_are_cut(chosen, part, block, end, ended
 
 @pytest.mark.parametrize("broken", [b"", b"oops\n"])
 def test_of_a_key_that_is_there_twice_the_first_counts(broken):
-    twice = b'{"session_id": "a", "sender": {"role": "x"}, "session_id": "b", "sender": {"role": "y"}}'
+    twice = (
+        b'{"session_id": "a", "sender": {"role": "x"}, "session_id": "b", "sender": {"role": "y"}}'
+    )
     row = (1, {"session_id": "a", "sender.role": "x"})
     assert scan("f.jsonl", twice + b"\n" + broken)[0] == [row]
     assert scan("f.json", twice)[0] == [row]

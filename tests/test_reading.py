@@ -17,7 +17,12 @@ from transforms import formats
 from transforms.batches import ColumnNames
 from transforms.errors import InputError, find_job_error
 from transforms.files import is_local, match, open_input
-from transforms.reading import ReadMessages, ReadSessions, check_inputs
+from transforms.reading import (
+    ReadMessages,
+    ReadMessagesAndSessions,
+    ReadSessions,
+    check_inputs,
+)
 
 MESSAGES = [
     {
@@ -226,3 +231,21 @@ def test_a_filesystem_that_is_not_known():
         match("nowhere://bucket/*.csv")
     assert str(caught.value).startswith("nowhere://bucket/*.csv: ")
     assert "\n" not in str(caught.value)
+
+
+def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
+    bad = {**MESSAGES[0], "message_id": "bad", "sent_at": "noon"}
+    read_messages = ReadMessages([write_lines(tmp_path / "m.jsonl", [*MESSAGES, bad])])
+    channels = write_csv(tmp_path / "c.csv", [{"Id": "c1", "PlatformType": "Enhanced"}])
+    read_sessions = ReadSessions([write_csv(tmp_path / "s.csv", SESSIONS)], channels=[channels])
+    rows, rejects, counts, num_bytes = run(ReadMessagesAndSessions(read_messages, read_sessions))
+    of_messages, of_sessions = run(read_messages), run(read_sessions)
+
+    def in_order(found):
+        return sorted(found, key=lambda row: (len(row), str(row)))
+
+    assert in_order(rows) == in_order(of_messages[0] + of_sessions[0])
+    assert rejects == sorted(of_messages[1] + of_sessions[1])
+    assert counts == of_messages[2] | of_sessions[2]
+    assert counts["channels_read"] == 1
+    assert num_bytes == of_messages[3] + of_sessions[3]

@@ -325,7 +325,12 @@ def test_every_row_has_one_fate(tmp_path, run):
     assert table == COUNTS
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
-    assert session_metrics._run(options.parse(argv)) == COUNTS  # Beam's counters
+    counts, stages = session_metrics._run(options.parse(argv))
+    assert counts == COUNTS  # Beam's counters
+    rows = {name: stages[f"{name}_rows"] for name in ("read", "key", "fold", "write")}
+    assert rows["read"] == sum(COUNTS[name] for name in COUNTS if name.endswith("_read"))
+    assert rows["key"] == rows["fold"]
+    assert rows["write"] == COUNTS["records_written"]
     for kind in ("messages", "sessions"):
         of_kind = [number for name, number in COUNTS.items() if name.startswith(f"{kind}_")]
         assert sum(of_kind) == 2 * COUNTS[f"{kind}_read"]
@@ -477,6 +482,22 @@ def test_every_runner_writes_the_same_bytes(week, run):
         assert err.splitlines()[-1] == f"published in {week}/out"
     assert len(outputs[0][0]) == 5
     assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_batches_that_wait_in_a_file_are_found_by_other_workers(tmp_path, run):
+    rows = [
+        f"s{i % 40},{i},2024-10-02T12:{i % 3600 // 60:02}:{i % 60:02}Z,Agent,Text"
+        for i in range(9000)
+    ]
+    put(tmp_path / "m.csv", MESSAGES, *rows)
+    ended = [session(f"s{i}", "2024-10-02T13:00:00Z") for i in range(40)]
+    put(tmp_path / "s.csv", SESSIONS, *ended)
+    outputs = []
+    for mode in ("in_memory", "multi_processing --direct_num_workers 2"):
+        status, err = run(f"--runner FnApiRunner --direct_running_mode {mode}")
+        assert status == 0, err
+        outputs.append(output_bytes(tmp_path / "out"))
+    assert outputs[0] == outputs[1]
 
 
 # One directory, many runs.

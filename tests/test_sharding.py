@@ -1,9 +1,11 @@
+import uuid
+
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.batches import MESSAGES
-from transforms.sharding import SHARD_BYTES, shards_for, shards_of, split_by_shard
+from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS
+from transforms.sharding import SHARD_BYTES, compact, shards_for, shards_of, split_by_shard
 
 
 def test_shards_follow_the_size():
@@ -41,3 +43,23 @@ def test_every_row_goes_to_the_shard_of_its_session(ids, shards):
         assert numbers == sorted(numbers)
         rows += zip(piece.column(0).to_pylist(), numbers, strict=True)
     assert sorted(rows, key=lambda row: row[1]) == [(s, i) for i, s in enumerate(ids)]
+
+
+def batch_of(ids, sequence):
+    count = len(ids)
+    columns = [pa.array(["s"] * count, pa.string()).dictionary_encode(), pa.array(ids, pa.string())]
+    columns += [pa.array(range(count), pa.int64()), pa.array(sequence, pa.int64())]
+    return pa.RecordBatch.from_arrays([*columns, pa.array([0] * count, pa.int8())], schema=MESSAGES)
+
+
+def test_a_compact_batch_has_what_the_fold_needs_and_no_more():
+    ids = [str(uuid.UUID(int=i)) for i in (7, 5)]
+    found = compact(batch_of(ids, [NO_SEQUENCE] * 2))
+    assert found.schema.names == ["session_id", "message_id", "sent_at_us", "sender"]
+    assert found.column("message_id").to_pylist() == [uuid.UUID(i).bytes for i in ids]
+    found = compact(batch_of(ids, [NO_SEQUENCE, 1]))
+    assert found.column("sequence").to_pylist() == [NO_SEQUENCE, 1]
+    found = compact(batch_of([ids[0], "m"], [NO_SEQUENCE] * 2))
+    assert found.column("message_id").to_pylist() == [ids[0], "m"]
+    sessions = pa.RecordBatch.from_pylist([], SESSIONS)
+    assert compact(sessions) is sessions

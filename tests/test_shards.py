@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests import oracle
 from transforms.batches import MESSAGES, NO_SEQUENCE, SENDERS, SESSIONS
 from transforms.policy import Policy
+from transforms.sharding import compact
 from transforms.shards import METRICS, fold_shard
 
 S = 1_000_000
@@ -224,9 +225,10 @@ def test_values_are_capped_at_nine_digits_and_counted():
     assert counts["values_capped"] == 2
 
 
+UUIDS = ["00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-0000000000a0"]
 MESSAGE = st.tuples(
     st.sampled_from("abc"),
-    st.sampled_from(["1", "2", "10", "é", "z", "zz", "x" * 70, "x" * 69 + "y"]),
+    st.sampled_from(["1", "2", "10", "é", "z", "zz", "x" * 70, "x" * 69 + "y", *UUIDS]),
     st.sampled_from([0, 0.25, 1, 1.5, 2, 59.999999, 60, 3600]),
     st.sampled_from(["EndUser", "Agent", "Bot"]),
     st.sampled_from([None, -1, 1, 2]),
@@ -259,10 +261,13 @@ def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):
         values = oracle.metrics(told, {"ended_at_us": round(ended_at * S)}, **policy)
         expected[session_id] = tuple(values[name] for name in METRICS.names[2:])
     closed = sessions(*({"session_id": i, "ended_at_us": round(ended_at * S)} for i in "cab"))
-    again = rows + rng.sample(rows, len(rows) // 2)  # repeated, in pieces, in any order
+    again = rows + rng.sample(
+        rows, len(rows) // 2
+    )  # repeated, in pieces, in any order, compact or not
     rng.shuffle(again)
     pieces = [messages(*again[i : i + 7]) for i in range(0, len(again), 7)]
-    found, counts = run(closed, *pieces, **policy)
+    compacted = [compact(piece) if rng.random() < 0.5 else piece for piece in pieces]
+    found, counts = run(closed, *compacted, **policy)
     assert found == expected
     told = ("messages_counted", "messages_duplicate", "messages_late")
     assert sum(counts.get(name, 0) for name in told) == len(again)

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -22,7 +23,7 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms import publishing, records
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
-from transforms.counting import add_counts, emit_counts
+from transforms.counting import add_counts, emit_counts, measure_stage
 from transforms.errors import TooManyRejectsError
 from transforms.sharding import shards_of
 from transforms.shards import METRICS
@@ -138,6 +139,7 @@ class WriteMetrics(beam.PTransform):
         return None if within.split(os.sep)[0] == os.pardir else within
 
     def _write_file(self, key: FileKey, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
+        start = time.perf_counter()
         partition, number, of = key
         table = pa.Table.from_batches(list(batches), METRICS).combine_chunks()
         table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
@@ -146,7 +148,11 @@ class WriteMetrics(beam.PTransform):
         name = f"{partition}/{name}" if partition else name
         content = records.encode(rows[0], self.output_format)
         publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", content)
-        return name, len(rows[0]) * records.NUM_TYPES
+        num_records = len(rows[0]) * records.NUM_TYPES
+        busy_ms = round(1000 * (time.perf_counter() - start))
+        stage = {"rows": num_records, "bytes": len(content), "busy_ms": busy_ms}
+        measure_stage("write", stage)
+        return name, num_records
 
     def _write_rejects(self, key: int, rejects: Iterable[Reject]) -> str:
         rows = sorted(rejects, key=lambda reject: tuple("" if v is None else v for v in reject))

@@ -1,0 +1,62 @@
+"""Texts by whole arrays: UUIDs to bytes and back, hashes."""
+
+import string
+import uuid
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms import texts
+
+UUIDS = st.lists(st.uuids().map(str), min_size=1, max_size=20)
+
+
+@given(UUIDS, st.integers(0, 3))
+def test_a_uuid_is_its_16_bytes(ids, start):
+    array = pa.array(["x" * start, *ids])[1:]  # an array that begins within its buffer
+    packed = texts.pack_uuids(array)
+    assert packed.to_pylist() == [uuid.UUID(i).bytes for i in ids]
+    assert texts.unpack_uuids(packed).to_pylist() == ids
+    assert texts.unpack_uuids(packed[1:]).to_pylist() == ids[1:]
+
+
+@given(UUIDS)
+def test_uuids_sort_as_their_texts_do(ids):
+    packed = texts.pack_uuids(pa.array(ids)).to_pylist()
+    assert np.argsort(packed, kind="stable").tolist() == np.argsort(ids, kind="stable").tolist()
+
+
+@given(
+    UUIDS,
+    st.data(),
+    st.integers(0, 35),
+    st.sampled_from(string.printable + "gG\x00\x10\x7f") | st.characters(max_codepoint=127),
+)
+def test_what_is_no_uuid_in_lower_case_is_left_alone(ids, data, place, character):
+    index = data.draw(st.integers(0, len(ids) - 1))
+    changed = ids[index][:place] + character + ids[index][place + 1 :]
+    ids[index] = changed
+    still = all(character in "0123456789abcdef" for character in changed.replace("-", ""))
+    still = still and [i for i, c in enumerate(changed) if c == "-"] == [8, 13, 18, 23]
+    assert (texts.pack_uuids(pa.array(ids)) is not None) == still
+
+
+@pytest.mark.parametrize(
+    "ids", [[], [""], ["m1"], [str(uuid.UUID(int=1)), "m1"], [str(uuid.UUID(int=1))[:-1] + "é"]]
+)
+def test_other_ids_are_left_alone(ids):
+    assert texts.pack_uuids(pa.array(ids, pa.string())) is None
+
+
+@given(st.lists(st.sampled_from([str(uuid.UUID(int=i)) for i in range(4)]), min_size=2, max_size=9))
+def test_alike_have_like_hashes(ids):
+    array = pa.array(ids)
+    seed = np.zeros(len(ids), np.int32)
+    for column in (array, texts.pack_uuids(array)):
+        found = texts.hashes(column, seed).tolist()
+        assert len(set(found)) == len(set(ids))
+        assert [found.index(h) for h in found] == [ids.index(i) for i in ids]
+        assert not set(found) & set(texts.hashes(column, seed + 1).tolist())
