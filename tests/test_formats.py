@@ -299,15 +299,17 @@ def test_the_text_of_a_message_is_not_decoded(name):
         assert not any(SECRET in str(column.to_pylist()) for column in raw.columns.values())
 
 
-def test_only_the_needed_columns_of_parquet_are_decoded(monkeypatch):
+@pytest.mark.parametrize(("way", "most"), [("read_row_group", 4), ("iter_batches", 0)])
+def test_only_the_needed_columns_of_parquet_are_decoded(monkeypatch, way, most):
     asked = []
-    original = pq.ParquetFile.iter_batches
+    original = getattr(pq.ParquetFile, way)
 
-    def iter_batches(self, *args, columns, **kwargs):
+    def read(self, *args, columns, **kwargs):
         asked.append(columns)
         return original(self, *args, columns=columns, **kwargs)
 
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    monkeypatch.setattr(pq.ParquetFile, way, read)
+    monkeypatch.setattr(formats, "_MOST_ROWS_AT_ONCE", most)
     scan("f.parquet", SAME["nested.parquet"])
     assert [set(columns) for columns in asked] == [
         {"relatedRecords", "identifier", "serverReceivedTimestamp", "sender.role", "entryType",

@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms import coders  # noqa: F401  (registers the coder)
+from transforms.coders import RecordBatchCoder
 from transforms.counting import COUNTS
 from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.policy import Policy
@@ -74,7 +74,8 @@ class ComputeSessionMetrics(beam.PTransform):
 class KeyBySession(beam.PTransform):
     """Cuts batches so that each piece holds the rows of one shard, and keys it by that.
 
-    A session's rows all go to one shard.
+    A session's rows all go to one shard. The pieces are encoded as `RecordBatchCoder` does it, here
+    and not by the runner, which would do it one after the other.
 
     Attributes:
       shards: side input, the number of shards.
@@ -84,22 +85,24 @@ class KeyBySession(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
         """Applies the transform to batches whose first column is `session_id`."""
-        return pcoll | beam.ParDo(_SplitByShard(), self.shards).with_output_types(
-            tuple[int, pa.RecordBatch]
-        )
+        return pcoll | beam.ParDo(_SplitByShard(), self.shards).with_output_types(tuple[int, bytes])
 
 
 class _SplitByShard(OverlappingDoFn):
     stage = "key"
 
+    def __init__(self) -> None:
+        self._coder = RecordBatchCoder()
+
     def jobs(self, element: pa.RecordBatch, extra: int) -> Iterator[Job]:
-        yield functools.partial(_split, element, extra)
+        yield functools.partial(self._split, element, extra)
 
-
-def _split(batch: pa.RecordBatch, shards: int) -> Done:
-    pieces = list(split_by_shard(compact(batch), shards))
-    num_bytes = sum(piece.nbytes for _, piece in pieces)
-    return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})
+    def _split(self, batch: pa.RecordBatch, shards: int) -> Done:
+        pieces, num_bytes = [], 0
+        for shard, piece in split_by_shard(compact(batch), shards):
+            pieces.append((shard, self._coder.encode(piece)))
+            num_bytes += piece.nbytes
+        return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -113,7 +116,7 @@ class FoldSessions(beam.PTransform):
     policy: Policy
 
     def expand(self, pcoll: beam.PCollection) -> Any:
-        """Applies the transform to `(shard, all its batches)`."""
+        """Applies the transform to `(shard, all its batches)`, the batches encoded."""
         return pcoll | beam.ParDo(_FoldShard(), self.policy).with_output_types(
             pa.RecordBatch, counts=dict
         ).with_outputs(COUNTS, main="batches")
@@ -122,11 +125,15 @@ class FoldSessions(beam.PTransform):
 class _FoldShard(OverlappingDoFn):
     stage = "fold"
 
-    def jobs(self, element: tuple[int, Iterable[pa.RecordBatch]], extra: Policy) -> Iterator[Job]:
-        yield functools.partial(_fold, list(element[1]), extra)
+    def __init__(self) -> None:
+        self._coder = RecordBatchCoder()
+
+    def jobs(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Job]:
+        yield functools.partial(_fold, self._coder, list(element[1]), extra)
 
 
-def _fold(batches: list[pa.RecordBatch], policy: Policy) -> Done:
+def _fold(coder: RecordBatchCoder, encoded: list[bytes], policy: Policy) -> Done:
+    batches = [coder.decode(one) for one in encoded]
     metrics, counts = fold_shard(batches, policy)
     rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
     stage = {"rows": rows, "bytes": num_bytes, "shards": 1}

@@ -32,9 +32,10 @@ if TYPE_CHECKING:  # takes a while, and CSV and Parquet do without
 
 PART_BYTES = 64 << 20
 BLOCK_BYTES = 16 << 20
-BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 17
 _LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
 _REPEATING_BYTES = 8  # in Parquet, for each row
+_MOST_ROWS_AT_ONCE = 4  # batches' worth, in a row group of Parquet
 # The reader's own limit, 128 KiB a field, is less than a customer may write.
 csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 _DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
@@ -697,13 +698,35 @@ def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator
         columns = [name for name in names if name in leaves]
         # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
         texts = [name for name in columns if _repeats(parquet, name)]
-        parquet = pq.ParquetFile(file, read_dictionary=texts)
+        parquet = pq.ParquetFile(file, metadata=parquet.metadata, read_dictionary=texts)
         before = sum(parquet.metadata.row_group(i).num_rows for i in range(part.start))
         counter = _RowCounter(lambda: 1 + before)
-        groups = list(range(part.start, part.end or 0))
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=columns):
-            rows = _counted(counter.advance(len(batch)), len(batch))
-            yield functools.partial(_already, RawBatch(_columns(batch, columns), len(batch), rows))
+        for group in range(part.start, part.end or 0):
+            num_rows = parquet.metadata.row_group(group).num_rows
+            if num_rows <= _MOST_ROWS_AT_ONCE * BATCH_ROWS:
+                first = counter.advance(num_rows)
+                yield functools.partial(
+                    _decode_row_group, open_file, parquet.metadata, texts, group, columns, first
+                )
+                continue
+            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                rows = _counted(counter.advance(len(batch)), len(batch))
+                raw = RawBatch(_columns(batch, columns), len(batch), rows)
+                yield functools.partial(_already, raw)
+
+
+def _decode_row_group(
+    open_file: Open,
+    metadata: pq.FileMetaData,
+    texts: Sequence[str],
+    group: int,
+    columns: Sequence[str],
+    first: Callable[[], int],
+) -> RawBatch:
+    with open_file() as file:
+        parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=texts)
+        table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+    return RawBatch(_columns(table, columns), len(table), _counted(first, len(table)))
 
 
 # Avro

@@ -81,7 +81,7 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
         timestamp, window, future = self._pending.popleft()
         (outputs, counts, stage), busy_ms = future.result()
         measure_stage(self.stage, {**stage, "busy_ms": busy_ms})
-        for output in (*outputs, *emit_counts(counts)):
+        for output in (*outputs, *(emit_counts(counts) if counts else ())):
             if isinstance(output, beam.pvalue.TaggedOutput):
                 value = WindowedValue(output.value, timestamp, (window,))
                 yield beam.pvalue.TaggedOutput(output.tag, value)

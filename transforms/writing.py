@@ -6,11 +6,11 @@ Where they are cut depends on the sessions alone, not on how they were computed.
 
 import dataclasses
 import datetime
+import functools
 import itertools
 import json
 import os
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -23,8 +23,9 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms import publishing, records
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
-from transforms.counting import add_counts, emit_counts, measure_stage
+from transforms.counting import add_counts, emit_counts
 from transforms.errors import TooManyRejectsError
+from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.sharding import shards_of
 from transforms.shards import METRICS
 
@@ -96,7 +97,10 @@ class WriteMetrics(beam.PTransform):
                 tuple[FileKey, pa.RecordBatch]
             )
             | "GroupByFile" >> beam.GroupByKey()
-            | "WriteFiles" >> beam.MapTuple(self._write_file)
+            | "WriteFiles"
+            >> beam.ParDo(_WriteFile(self.output), self.output_format).with_output_types(
+                tuple[str, int]
+            )
         )
         reject_files = (
             metrics.rejects
@@ -137,22 +141,6 @@ class WriteMetrics(beam.PTransform):
             return None
         within = os.path.relpath(os.path.realpath(self.rejects), os.path.realpath(self.output))
         return None if within.split(os.sep)[0] == os.pardir else within
-
-    def _write_file(self, key: FileKey, batches: Iterable[pa.RecordBatch]) -> tuple[str, int]:
-        start = time.perf_counter()
-        partition, number, of = key
-        table = pa.Table.from_batches(list(batches), METRICS).combine_chunks()
-        table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
-        rows = table.combine_chunks().to_batches() or [_no_sessions()]
-        name = f"metrics-{number:05d}-of-{of:05d}.{self.output_format}"
-        name = f"{partition}/{name}" if partition else name
-        content = records.encode(rows[0], self.output_format)
-        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", content)
-        num_records = len(rows[0]) * records.NUM_TYPES
-        busy_ms = round(1000 * (time.perf_counter() - start))
-        stage = {"rows": num_records, "bytes": len(content), "busy_ms": busy_ms}
-        measure_stage("write", stage)
-        return name, num_records
 
     def _write_rejects(self, key: int, rejects: Iterable[Reject]) -> str:
         rows = sorted(rejects, key=lambda reject: tuple("" if v is None else v for v in reject))
@@ -204,6 +192,34 @@ class WriteMetrics(beam.PTransform):
             return True
         start, end = self.days
         return (start is None or start <= found["day"]) and (end is None or found["day"] < end)
+
+
+class _WriteFile(OverlappingDoFn):
+    """The metrics of a file to its name and the number of its records."""
+
+    stage = "write"
+
+    def __init__(self, output: str):
+        self._output = output
+
+    def jobs(self, element: tuple[FileKey, Iterable[pa.RecordBatch]], extra: str) -> Iterator[Job]:
+        key, batches = element
+        yield functools.partial(_write_file, self._output, key, list(batches), extra)
+
+
+def _write_file(
+    output: str, key: FileKey, batches: list[pa.RecordBatch], output_format: str
+) -> Done:
+    partition, number, of = key
+    table = pa.Table.from_batches(batches, METRICS).combine_chunks()
+    table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
+    rows = table.combine_chunks().to_batches() or [_no_sessions()]
+    name = f"metrics-{number:05d}-of-{of:05d}.{output_format}"
+    name = f"{partition}/{name}" if partition else name
+    content = records.encode(rows[0], output_format)
+    publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
+    num_records = len(rows[0]) * records.NUM_TYPES
+    return Done([(name, num_records)], {}, {"rows": num_records, "bytes": len(content)})
 
 
 def _no_sessions(_: bytes = b"") -> pa.RecordBatch:
