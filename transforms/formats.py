@@ -412,7 +412,7 @@ def _json_lines_fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] 
     if schema is None:
         return None
     try:
-        frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
+        frame = pl.read_ndjson(block, schema=schema)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     if frame.height != _count_lines(block):
