@@ -4,19 +4,20 @@
 #   make run ARGS="..."   your own files: what comes after `session-metrics` on a command line
 #   make test             the tests; ARGS goes to pytest
 #   make bench            the job beside its peers, see benchmarks/README.md; ARGS goes to it
+#   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go
 #   make lint             ruff and mypy
 #   make clean            removes what was built; keeps .venv
 
 PYTHON ?= python3
 VENV ?= .venv
+EXTRA ?= test
 ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-by-make
-BENCH_STAMP := $(STAMP)-bench
 EXAMPLE := build/example
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench measure test-cluster cluster-tests lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
@@ -33,8 +34,20 @@ endif
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(BENCH_STAMP)
+# What these two install is no matter of the other targets, and Beam takes longer to start the more there
+# is: they have virtual environments of their own.
+bench:
+	@$(MAKE) --no-print-directory VENV=.venv-bench EXTRA=bench measure
+
+measure: $(STAMP)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+test-cluster:
+	@cluster/fetch build/cluster
+	@$(MAKE) --no-print-directory VENV=.venv-cluster cluster-tests
+
+cluster-tests: $(STAMP)
+	$(BIN)/python -m pytest cluster $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -54,9 +67,5 @@ $(STAMP): setup.py pyproject.toml
 	@echo "Setting up $(VENV), once" >&2
 	@$(BIN)/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@
-
-$(BENCH_STAMP): $(STAMP)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
 	@touch $@

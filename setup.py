@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 BEAM = ">=2.77,<2.78"
+# What the emulator of BigQuery needs has wheels for these alone; elsewhere its tests are skipped.
+EMULATED = "python_version >= '3.11' and sys_platform == 'linux' and platform_machine == 'x86_64'"
 README = Path(__file__).with_name("README.md")
 
 setup(
@@ -44,13 +46,25 @@ setup(
             "duckdb==2.0.*",
             "matplotlib>=3.10,<3.11",
         ],
-        "gcp": [f"apache-beam[gcp]{BEAM}"],
+        "gcp": [
+            f"apache-beam[gcp]{BEAM}",
+            "build>=1.3,<2",  # these two make the workers' package of --setup_file
+            "setuptools>=77",
+        ],
         "test": [
+            f"apache-beam[gcp]{BEAM}",
             "build>=1.3,<2",
+            # An emulator of BigQuery, with the last DuckDB whose extensions pip can install.
+            f"bqemulator==1.4.0; {EMULATED}",
+            f"duckdb==1.5.5; {EMULATED}",
+            f"duckdb-extension-avro==1.5.5; {EMULATED}",
+            f"duckdb-extension-spatial==1.5.5; {EMULATED}",
+            "gcp-storage-emulator==2026.7.*",
             "hypothesis>=6.130,<7",
             "mypy>=2.4,<2.5",
             "pytest>=9,<10",
             "ruff>=0.17,<0.18",
+            "setuptools>=77",
         ],
     },
 )

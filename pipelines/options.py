@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import os
 import re
+import uuid
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -13,13 +14,18 @@ import pyarrow as pa
 from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import (
     DirectOptions,
+    GoogleCloudOptions,
     PipelineOptions,
     PortableOptions,
+    PrismRunnerOptions,
+    SetupOptions,
     StandardOptions,
+    TestOptions,
+    TypeOptions,
     WorkerOptions,
 )
 
-from transforms import Policy, ReadMessages, ReadSessions, WriteMetrics
+from transforms import Policy, ReadMessages, ReadSessions, WriteMetrics, bigquery
 from transforms.batches import ColumnNames
 from transforms.errors import JobError
 from transforms.files import is_local
@@ -51,6 +57,25 @@ class Job:
         environment = self.beam_options.view_as(PortableOptions).environment_type
         return _runner(self.beam_options) in _LOCAL_RUNNERS and environment in (None, "LOOPBACK")
 
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether a service's runner only checks the job, and nothing is changed anywhere."""
+        return not self.runs_here and bool(self.beam_options.view_as(TestOptions).dry_run)
+
+    @property
+    def handed_over(self) -> str | None:
+        """What to say where the job's end is not waited for; None where it is."""
+        template = self.beam_options.view_as(GoogleCloudOptions).template_location
+        if self.runs_here:
+            return None
+        if self.is_dry_run:
+            return "dry run: the job is well-formed; nothing was submitted"
+        if template:
+            return f"the job is described in {template}; nothing runs yet"
+        if self.beam_options.view_as(StandardOptions).no_wait_until_finish:
+            return f"submitted; the job publishes in {self.write_metrics.shown} when it ends"
+        return None
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -65,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     files = parser.add_argument_group(
-        "inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz)"
+        "inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz), "
+        "bigquery:PROJECT.DATASET.TABLE"
     )
     files.add_argument("--messages", nargs="+", metavar="PATTERN", help="files of messages")
     files.add_argument("--sessions", nargs="+", metavar="PATTERN", help="files of sessions")
@@ -89,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     out = parser.add_argument_group("output")
     out.add_argument("--output", metavar="DIR", help="directory for the records")
+    out.add_argument(
+        "--output_table",
+        metavar="PROJECT:DATASET.TABLE",
+        help="BigQuery table for the records, with or without --output: what it has of the range "
+        "of --closed_from and --closed_until is replaced",
+    )
     out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
     out.add_argument(
         "--partition_by",
@@ -137,11 +169,15 @@ def parse(argv: Sequence[str]) -> Job:
     parser = _parser()
     args, rest = parser.parse_known_args(list(argv))
     _check_beam_options(rest, parser)
-    if not args.messages or not args.sessions or not args.output:
-        missing = [f"--{n}" for n in ("messages", "sessions", "output") if not getattr(args, n)]
+    needed = ["messages", "sessions", *([] if args.output_table else ["output"])]
+    if missing := [f"--{name}" for name in needed if not getattr(args, name)]:
         raise UsageError(f"{', '.join(missing)} must be given. --help lists the options")
     beam_options = PipelineOptions(rest)
     _check_direct_options(beam_options)
+    _check_dataflow_paths(beam_options, args)
+    setup = beam_options.view_as(SetupOptions)
+    # Nothing that a worker needs is in __main__, whatever the runner's default.
+    setup.save_main_session = bool(setup.save_main_session)
     try:
         beam.Pipeline(options=beam_options)
     except (ValueError, ImportError) as error:
@@ -149,6 +185,10 @@ def parse(argv: Sequence[str]) -> Job:
     if _runner(beam_options) in _LOCAL_RUNNERS:
         worker = beam_options.view_as(WorkerOptions)  # its noise would drown our lines
         worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "CRITICAL"
+    if not beam_options.view_as(PrismRunnerOptions).prism_location:
+        # DirectRunner would fetch Prism first, with no limit to how long that takes; not so a
+        # pipeline with this option, which is of no other consequence to one without triggers.
+        beam_options.view_as(TypeOptions).allow_unsafe_triggers = True
     for name in ("closed", "created"):
         start, end = getattr(args, f"{name}_from"), getattr(args, f"{name}_until")
         if start is not None and end is not None and start >= end:
@@ -156,9 +196,12 @@ def parse(argv: Sequence[str]) -> Job:
     days: tuple[str | None, str | None] = (None, None)
     if args.partition_by == "day":
         days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
+    output, table = args.output, _table_range(args)
+    if table and not output:
+        output = _output_on_the_way(args, beam_options)
     if args.summary and is_local(args.summary):
         parent = os.path.dirname(os.path.abspath(args.summary))
-        if not os.path.isdir(parent) and not _within(parent, args.output):
+        if not os.path.isdir(parent) and not _within(parent, output):
             raise UsageError(f"--summary {args.summary}: {parent} is no directory")
         if os.path.isdir(parent) and not os.access(parent, os.W_OK):
             raise UsageError(f"--summary {args.summary}: {parent} can't be written")
@@ -171,6 +214,7 @@ def parse(argv: Sequence[str]) -> Job:
             _columns(args.session_columns, "session"),
             tuple(args.channels),
             args.assume_platform and args.assume_platform.capitalize(),
+            (args.closed_from, args.closed_until),
         ),
         Policy(
             args.response_from,
@@ -183,20 +227,55 @@ def parse(argv: Sequence[str]) -> Job:
             args.created_until,
         ),
         WriteMetrics(
-            args.output,
+            output,
             args.output_format,
             args.partition_by,
             days,
             args.rejects,
             args.max_reject_ratio,
             args.summary,
+            table,
+            keep_files=bool(args.output),
         ),
         beam_options,
     )
     check_inputs(args.messages, ColumnNames.of("messages", job.read_messages.columns))
     check_inputs(args.sessions, ColumnNames.of("sessions", job.read_sessions.columns))
     check_inputs(args.channels, ColumnNames.of("channels"))
+    if table:
+        table.check()
     return job
+
+
+def _table_range(args: argparse.Namespace) -> bigquery.TableRange | None:
+    """The rows that the records replace in `--output_table`."""
+    if not args.output_table:
+        return None
+    if args.output_format != "avro":
+        raise UsageError("--output_table takes Avro files; leave --output_format out")
+    if args.created_from is not None or args.created_until is not None:
+        raise UsageError(
+            "--output_table is replaced by when sessions ended, so sessions that --created_from and "
+            "--created_until leave out would be removed; use --closed_from and --closed_until"
+        )
+    try:
+        table = bigquery.parse_table(args.output_table)
+    except JobError as error:
+        raise UsageError(f"--output_table {error}") from None
+    return bigquery.TableRange(table, (args.closed_from, args.closed_until))
+
+
+def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
+    """A directory of this run's own for files that only a table gets."""
+    if args.partition_by != "none":
+        raise UsageError("--partition_by is of --output, which is not given")
+    temp_location = beam_options.view_as(GoogleCloudOptions).temp_location
+    if not temp_location:
+        raise UsageError(
+            "--output_table without --output needs --temp_location gs://BUCKET/DIR for the files "
+            "that are loaded"
+        )
+    return f"{temp_location.rstrip('/')}/session-metrics-{uuid.uuid4().hex}"
 
 
 def _within(path: str, directory: str) -> bool:
@@ -228,6 +307,18 @@ def _check_direct_options(options: PipelineOptions) -> None:
             "--direct_running_mode=multi_threading with more than one worker loses rows; "
             "use --direct_running_mode=multi_processing"
         )
+
+
+def _check_dataflow_paths(options: PipelineOptions, args: argparse.Namespace) -> None:
+    if _runner(options) != "dataflowrunner":
+        return
+    for name in ("messages", "sessions", "channels", "output", "rejects", "summary"):
+        value = getattr(args, name) or []
+        for path in [value] if isinstance(value, str) else value:
+            if is_local(path) and not path.startswith("bigquery:"):
+                raise UsageError(
+                    f"--{name} {path}: Dataflow has no files of this machine; use gs://"
+                )
 
 
 def _runner(options: PipelineOptions) -> str:

@@ -16,6 +16,12 @@ _ARROW_TYPES = {
     "long": pa.int64(),
     "timestamp-micros": pa.timestamp("us", "UTC"),
 }
+_BIGQUERY_TYPES = {
+    "string": "STRING",
+    "int": "INTEGER",
+    "long": "INTEGER",
+    "timestamp-micros": "TIMESTAMP",
+}
 
 
 @functools.cache
@@ -27,20 +33,41 @@ def avro_schema(name: str = "messaging_session_metrics") -> dict[str, Any]:
 @functools.cache
 def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
     """Derives the Arrow (and so the Parquet) schema, each field with its doc as `description`."""
-    fields = []
-    for field in avro_schema(name)["fields"]:
-        avro_type = field["type"]
-        if isinstance(avro_type, dict):
-            avro_type = avro_type.get("logicalType", "string")  # an enum is a string
-        fields.append(
-            pa.field(
-                field["name"],
-                _ARROW_TYPES[avro_type],
-                nullable=False,
-                metadata={"description": field["doc"]},
-            )
+    fields = [
+        pa.field(
+            field["name"],
+            _ARROW_TYPES[_type_of(field)],
+            nullable=False,
+            metadata={"description": field["doc"]},
         )
+        for field in avro_schema(name)["fields"]
+    ]
     return pa.schema(fields, metadata={"description": avro_schema(name)["doc"]})
+
+
+@functools.cache
+def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, str]]:
+    """Derives the BigQuery schema, as its REST API has it. Do not modify it.
+
+    Returns:
+      For each field its `name`, `type`, `mode` (`REQUIRED`) and `description`, the field's doc.
+    """
+    return [
+        {
+            "name": field["name"],
+            "type": _BIGQUERY_TYPES[_type_of(field)],
+            "mode": "REQUIRED",
+            "description": field["doc"],
+        }
+        for field in avro_schema(name)["fields"]
+    ]
+
+
+def _type_of(field: dict[str, Any]) -> str:
+    avro_type = field["type"]
+    if isinstance(avro_type, dict):
+        return avro_type.get("logicalType", "string")  # an enum is a string
+    return avro_type
 
 
 @functools.cache

@@ -8,6 +8,14 @@ import hypothesis
 import pytest
 
 from tests import cli
+from tests.emulators import (  # noqa: F401
+    bigquery,
+    bigquery_emulator,
+    google_credentials,
+    google_environment,
+    storage,
+    storage_emulator,
+)
 
 # How fast the machine is says nothing of a property.
 hypothesis.settings.register_profile(

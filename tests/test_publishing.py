@@ -1,6 +1,7 @@
 """All or nothing: killed anywhere, the output is the earlier one or the new one, whole."""
 
 import glob
+import json
 import multiprocessing
 import os
 import shutil
@@ -261,46 +262,52 @@ def test_places_that_can_not_be_replaced(tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["file", "here"]
 
 
-# What is done on an object store, done to local directories.
+# What is done on an object store, done to local directories; test_cloud_storage.py does it there.
 
 
 def publish_remotely(output: Path, files: dict[str, bytes]) -> None:
-    publishing._publish_remote(str(output), f"{output}/.staging", sorted(files), owned)
+    publishing._publish_remote(str(output), publishing.staging_of(str(output)), set(files), owned)
 
 
-def test_remote_files_are_moved_and_stale_ones_removed(output):
+@pytest.fixture
+def staged(output):
+    """An earlier output, and the directory in which the new one is staged."""
     start_over(output)
-    put(output / ".staging", NEW | {"metrics-00007-of-00009.avro": b"of an attempt that failed"})
     (output / "created_date=2024-10-02").mkdir()  # an object store needs none
+    staging = Path(publishing.staging_of(str(output)))
+    put(staging, NEW | {"metrics-00007-of-00009.avro": b"of an attempt that failed"})
+    return staging
+
+
+def test_remote_files_are_moved_and_stale_ones_removed(output, staged):
     publish_remotely(output, NEW)
-    assert output_bytes(output) == NEW | USERS
+    assert output_bytes(output) == NEW | USERS | {"_SUCCESS": b""}
     publish_remotely(output, NEW)  # tried again
-    assert output_bytes(output) == NEW | USERS
+    assert output_bytes(output) == NEW | USERS | {"_SUCCESS": b""}
+    assert output_bytes(staged) == {}
 
 
-def test_remote_publish_is_taken_up_where_it_broke_off(output):
-    start_over(output)
-    put(output, {min(NEW): NEW[min(NEW)]})
-    put(output / ".staging", {max(NEW): NEW[max(NEW)]})
+def test_remote_publish_is_taken_up_where_it_broke_off(output, staged):
+    plan = {"files": sorted(NEW), "stale": sorted(OLD.keys() - NEW)}
+    put(staged, {"_plan.json": json.dumps(plan).encode()})
+    os.rename(staged / min(NEW), output / min(NEW))
     publish_remotely(output, NEW)
-    assert output_bytes(output) == NEW | USERS
+    assert output_bytes(output) == NEW | USERS | {"_SUCCESS": b""}
+    assert output_bytes(staged) == {}
 
 
-def test_remote_file_that_is_staged_no_more(output):
-    start_over(output)
-    put(output / ".staging", {max(NEW): b"new"})
+def test_remote_file_that_is_staged_no_more(output, staged):
+    (staged / min(NEW)).unlink()
     with pytest.raises(OutputError, match=f"{min(NEW)} is staged no more"):
         publish_remotely(output, NEW)
-    assert {name: output_bytes(output).get(name) for name in OLD} == OLD
+    assert output_bytes(output) == OLD | USERS
 
 
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [("gs://bucket/out", r"pip install 'messaging-session-metrics\[gcp\]'"), ("s4://x", "no such")],
-)
-def test_filesystem_that_is_not_installed(path, said):
-    with pytest.raises(OutputError, match=f"^{path}: .*{said}"):
-        publishing.prepare(path)
+def test_filesystem_that_there_is_not():
+    with pytest.raises(
+        OutputError, match=r"^s4://x/out: can't be written: no such filesystem here$"
+    ):
+        publishing.prepare("s4://x/out")
 
 
 # The whole job, killed.

@@ -132,8 +132,6 @@ BAD = {
         "--partition_by day --closed_from 2024-10-02T12:00:00Z",
         "--partition_by day replaces whole days; --closed_from must be a date or midnight UTC",
     ),
-    "gs:// in": ("--messages gs://b/*.csv", "pip install 'messaging-session-metrics[gcp]'"),
-    "gs:// out": ("--output gs://b/out", "pip install 'messaging-session-metrics[gcp]'"),
 }
 
 

@@ -3,21 +3,32 @@
 Files are staged in a hidden directory beside the output, which then takes the output's place. On a
 local Linux filesystem that is one atomic exchange of two directories: whoever looks, even after a
 kill, finds the earlier output or the new one, whole. Where directories can't be exchanged (macOS, some
-network filesystems) it is two renames, and the next run puts right what a kill between them left. On
-object stores each file appears at once, but one after the other; what is stale goes last.
+network filesystems) it is two renames, and the next run puts right what a kill between them left.
+
+An object store exchanges nothing. There each file appears at once, but one after the other, what is
+stale goes last, and `_SUCCESS`, which is taken away first and comes back at the very end, tells that
+the set is whole. What is to be done is written down before any of it is, so that the next run ends
+what a kill has broken off.
 """
 
 import ctypes
 import fcntl
+import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable
 
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import OutputError
-from transforms.files import is_local
+from transforms.files import check_credentials, is_local, reason
+from transforms.leases import LEASE_S, HeldError, Lease
 
+SUCCESS = "_SUCCESS"
+_PLAN, _LEASE = "_plan.json", "_lease"  # in a staging directory of an object store
+_LEASES: dict[str, Lease] = {}
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _HELD: dict[str, int] = {}  # staging directories that are locked, and the descriptor that does it
 
@@ -28,7 +39,8 @@ Owned = Callable[[str], bool]
 def staging_of(output: str) -> str:
     """The directory in which the files of an output are staged: always the same, hidden, beside it."""
     if not is_local(output):
-        return f"{output.rstrip('/')}/.staging"
+        parent, _, name = output.rstrip("/").rpartition("/")
+        return f"{parent}/.{name}.staging"
     parent, name = os.path.split(os.path.realpath(output))
     return os.path.join(parent, f".{name}.staging")
 
@@ -36,19 +48,14 @@ def staging_of(output: str) -> str:
 def prepare(output: str) -> None:
     """Makes the staging directory anew, so that a path that can't be written is known before any work.
 
-    A local one is locked for this process until `discard`.
+    It is this process's until `discard`: by a lock where it is local, by a lease on Cloud Storage. What
+    a run before this one has left is put right.
 
     Raises:
       OutputError: it can't be, or another run is at work on the same output.
     """
     if not is_local(output):
-        try:
-            discard(output)
-        except ValueError:
-            hint = ": pip install 'messaging-session-metrics[gcp]'" if output[:5] == "gs://" else ""
-            raise OutputError(f"{output}: no such filesystem here{hint}") from None
-        except OSError as error:
-            raise OutputError(f"{output}: can't be written: {error}") from error
+        _prepare_remote(output)
         return
     target, staging = os.path.realpath(output), staging_of(output)
     if os.path.exists(target) and not os.path.isdir(target):
@@ -94,15 +101,15 @@ def _lock(staging: str) -> None:
 def discard(output: str) -> None:
     """Removes what is staged, unless it is another run's; ends what `prepare` began."""
     staging = staging_of(output)
-    if is_local(output):
-        try:
-            _lock(staging)
-        except (BlockingIOError, FileNotFoundError):
-            return
-        shutil.rmtree(staging, ignore_errors=True)
-        os.close(_HELD.pop(staging))
-    elif left := _remote_files(staging):
-        FileSystems.delete(left)
+    if not is_local(output):
+        _discard_remote(staging)
+        return
+    try:
+        _lock(staging)
+    except (BlockingIOError, FileNotFoundError):
+        return
+    shutil.rmtree(staging, ignore_errors=True)
+    os.close(_HELD.pop(staging))
 
 
 def write_file(path: str, content: bytes) -> None:
@@ -120,8 +127,24 @@ def write_file(path: str, content: bytes) -> None:
         with open(f"{path}.part", "wb") as file:
             file.write(content)
         os.replace(f"{path}.part", path)
-    except OSError as error:
-        raise OutputError(f"{path}: can't be written: {error.strerror or error}") from error
+    except Exception as error:  # each store has errors of its own
+        raise OutputError(f"{path}: can't be written: {reason(error)}") from error
+
+
+def check_file(path: str) -> None:
+    """Finds out whether a file on an object store can be written; one that is there stays as it is.
+
+    Raises:
+      OutputError: it can't be.
+    """
+    if is_local(path):
+        return
+    try:
+        check_credentials(path)
+        FileSystems.create(f"{path}.part").close()
+        _delete([f"{path}.part"])
+    except Exception as error:
+        raise OutputError(f"{path}: can't be written: {reason(error)}") from error
 
 
 def publish(output: str, files: Iterable[str], owned: Owned) -> None:
@@ -133,13 +156,14 @@ def publish(output: str, files: Iterable[str], owned: Owned) -> None:
       owned: which files of the earlier output go.
 
     Raises:
-      OutputError: the filesystem says no; the earlier output is untouched.
+      OutputError: the filesystem says no. The earlier output is untouched, or on an object store the
+        text says that it may not be.
     """
+    if not is_local(output):
+        _publish_remote(output.rstrip("/"), staging_of(output), set(files), owned)
+        return
     try:
-        if is_local(output):
-            _publish_local(os.path.realpath(output), staging_of(output), set(files), owned)
-        else:
-            _publish_remote(output.rstrip("/"), staging_of(output), sorted(files), owned)
+        _publish_local(os.path.realpath(output), staging_of(output), set(files), owned)
     except OSError as error:
         raise OutputError(f"{output}: can't be published: {error}") from error
 
@@ -219,19 +243,116 @@ def _exchange(one: str, other: str) -> bool:
     return done == 0
 
 
-def _remote_files(top: str) -> list[str]:
-    return [m.path for r in FileSystems.match([f"{top}/**"]) for m in r.metadata_list]
+def _prepare_remote(output: str) -> None:
+    staging = staging_of(output)
+    if output.rstrip("/").count("/") < 3:
+        raise OutputError(f"{output}: is a whole bucket; name a directory in it")
+    try:
+        check_credentials(output)
+        FileSystems.get_filesystem(output)
+        if output.startswith("gs://") and staging not in _LEASES:
+            _LEASES[staging] = Lease(f"{staging}/{_LEASE}")
+        if _PLAN in _names_in(staging):
+            _carry_out(output.rstrip("/"), staging)
+        _drop(staging)
+    except HeldError:
+        text = f"another run is writing it; wait for its end, or {LEASE_S} s where it was killed"
+        raise OutputError(f"{output}: {text}") from None
+    except BaseException as error:
+        if lease := _LEASES.pop(staging, None):
+            lease.release()
+        if isinstance(error, OutputError) or not isinstance(error, Exception):
+            raise
+        raise OutputError(f"{output}: can't be written: {reason(error)}") from error
 
 
-def _publish_remote(output: str, staging: str, files: list[str], owned: Owned) -> None:
-    found = [path for path in _remote_files(output) if not path.startswith(f"{staging}/")]
-    earlier = {path[len(output) + 1 :]: path for path in found}
-    # A bundle that is tried again finds that some files have gone where they belong.
-    waiting = [name for name in files if FileSystems.exists(f"{staging}/{name}")]
-    for name in files:
-        if name not in waiting and name not in earlier:
-            raise OutputError(f"{output}: {name} is staged no more; does another run write there?")
+def _discard_remote(staging: str) -> None:
+    lease = _LEASES.pop(staging, None)
+    try:
+        if lease:
+            lease.renew()
+        elif staging.startswith("gs://"):
+            return
+        if _PLAN not in _names_in(staging):  # a plan that was not carried out is the next run's
+            _drop(staging)
+    except Exception:  # the next run drops it
+        logging.getLogger(__name__).debug("%s stays", staging, exc_info=True)
+    finally:
+        if lease:
+            lease.release()
+
+
+def _names_in(top: str) -> set[str]:
+    found = (m.path for r in FileSystems.match([f"{top}/**"]) for m in r.metadata_list)
+    return {path[len(top) + 1 :] for path in found}
+
+
+def _delete(paths: list[str]) -> None:
+    if not paths or not paths[0].startswith("gs://"):
+        FileSystems.delete(paths)
+        return
+    from apache_beam.io.gcp.gcsio import GcsIO
+
+    # A hundred in a request, where `FileSystems.delete` makes three requests for each.
+    failed = {path: error for path, error in GcsIO().delete_batch(paths) if error}
+    if failed:
+        raise BeamIOError("can't be deleted", failed)
+
+
+def _drop(staging: str) -> None:
+    _delete([f"{staging}/{name}" for name in sorted(_names_in(staging) - {_LEASE})])
+
+
+def _publish_remote(output: str, staging: str, files: set[str], owned: Owned) -> None:
+    planned = False
+    try:
+        if lease := _LEASES.get(staging):
+            lease.renew()
+        staged, found = _names_in(staging), _names_in(output)
+        if files | {SUCCESS} <= found and not files & staged:
+            return  # a bundle that is tried again, and has published
+        planned, moved = _PLAN in staged, set[str]()
+        if planned:  # by this bundle, tried again, or by a run before that nobody has ended yet
+            moved = _carry_out(output, staging)
+            staged, found = _names_in(staging), _names_in(output)
+        if moved != files:
+            if gone := sorted(files - staged - moved):
+                text = f"{gone[0]} is staged no more; does another run write there?"
+                raise OutputError(f"{output}: {text}")
+            stale = sorted(name for name in found - files if owned(name))
+            plan = {"files": sorted(files), "stale": stale}
+            write_file(f"{staging}/{_PLAN}", json.dumps(plan, indent=1).encode())
+            planned = True
+            _carry_out(output, staging)
+        _drop(staging)
+    except HeldError:
+        text = f"{output}: another run has taken it over; nothing was published"
+        raise OutputError(text) from None
+    except Exception as error:
+        if not planned:
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"{output}: can't be published: {reason(error)}") from error
+        raise OutputError(
+            f"{output}: publishing broke off ({reason(error)}); the next run ends it, "
+            f"{SUCCESS} is missing until then"
+        ) from error
+
+
+def _carry_out(output: str, staging: str) -> set[str]:
+    """Does what is planned, or what is left of it; gives the files that were to be published."""
+    with FileSystems.open(f"{staging}/{_PLAN}") as file:
+        plan = json.loads(file.read())
+    staged, found = _names_in(staging), _names_in(output)
+    if gone := sorted(set(plan["files"]) - staged - found):
+        raise OutputError(
+            f"{output}: an earlier run broke off and can't be ended, {gone[0]} is gone from "
+            f"{staging}; remove that directory and run the same again"
+        )
+    _delete([f"{output}/{SUCCESS}"] if SUCCESS in found else [])
+    waiting = [name for name in plan["files"] if name in staged]
     FileSystems.rename([f"{staging}/{n}" for n in waiting], [f"{output}/{n}" for n in waiting])
-    stale = [path for name, path in earlier.items() if name not in files and owned(name)]
-    if stale := [*stale, *_remote_files(staging)]:
-        FileSystems.delete(stale)
+    _delete([f"{output}/{name}" for name in plan["stale"] if name in found])
+    write_file(f"{output}/{SUCCESS}", b"")
+    _delete([f"{staging}/{_PLAN}"])
+    return set(plan["files"])

@@ -1,6 +1,7 @@
 """Reads message and session exports into canonical batches: `ReadMessages`, `ReadSessions`.
 
-A pattern becomes files, a file becomes parts, a part becomes batches, wherever a worker is free.
+A pattern becomes files, a file becomes parts, a part becomes batches, wherever a worker is free. A
+BigQuery table becomes streams, which are its parts.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms import batches, coders, formats  # noqa: F401  (registers the coder)
+from transforms import batches, bigquery, coders, formats  # noqa: F401  (registers the coder)
 from transforms.batches import ColumnNames, Counts, Reject
 from transforms.counting import COUNTS
 from transforms.files import match, open_input
@@ -38,25 +39,27 @@ class Batches(NamedTuple):
 
 
 class FilePart(NamedTuple):
-    """A part of a file, and the kind of input that it is of."""
+    """A part of a file, or of a table, and the kind of input that it is of."""
 
     kind: str
     path: str
-    part: formats.Part
+    part: formats.Part | bigquery.Stream
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class ReadMessages(beam.PTransform):
-    """Reads messages from files: Avro, Parquet, JSON Lines, JSON, CSV.
+    """Reads messages from files, Avro, Parquet, JSON Lines, JSON, CSV, and from BigQuery tables.
 
     Bounded. Every row is in exactly one of the batches, the rejects or a `skipped` count.
 
     Attributes:
-      patterns: file patterns of any Beam filesystem; the suffix tells the format.
+      patterns: file patterns of any Beam filesystem, whose suffix tells the format; a table is
+        `bigquery:PROJECT.DATASET.TABLE`.
       columns: `{canonical name: their name}` for columns that the alias table does not know.
 
     Raises (in the pipeline):
-      InputError: a pattern without files, a file that can't be read or lacks a required column.
+      InputError: a pattern without files, a file or a table that can't be read or lacks a required
+        column.
     """
 
     patterns: Sequence[str]
@@ -73,20 +76,23 @@ class ReadMessages(beam.PTransform):
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class ReadSessions(beam.PTransform):
-    """Reads sessions from files, as `ReadMessages` does.
+    """Reads sessions from files and tables, as `ReadMessages` does.
 
     Attributes:
-      patterns: file patterns.
+      patterns: as for `ReadMessages`.
       columns: as for `ReadMessages`.
-      channels: patterns of files with MessagingChannel's Id and PlatformType, for sessions whose own
+      channels: files or tables with MessagingChannel's Id and PlatformType, for sessions whose own
         rows do not state their platform.
       assume_platform: the platform of a session for which nobody states it; None rejects it.
+      closed_us: the half-open range, in microseconds since the epoch, of the ends that the policy
+        asks for: of a table, sessions that ended outside need not be read. None is no bound.
     """
 
     patterns: Sequence[str]
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     channels: Sequence[str] = ()
     assume_platform: Literal["Enhanced", "Standard"] | None = None
+    closed_us: bigquery.Range = (None, None)
 
     @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
@@ -95,7 +101,7 @@ class ReadSessions(beam.PTransform):
 
     def _input(self) -> "_Input":
         names = ColumnNames.of("sessions", self.columns)
-        return _Input(self.patterns, names, self.assume_platform)
+        return _Input(self.patterns, names, self.assume_platform, self.closed_us)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -121,9 +127,13 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames) -> None:
     """Looks at each pattern's first file, so that a mistake is told before any work.
 
     Raises:
-      InputError: a pattern without files, an unknown format, an unreadable file, a missing column.
+      JobError: a pattern without files, an unknown format, an unreadable file, no such table, a
+        missing column.
     """
     for pattern in patterns:
+        if bigquery.is_table(pattern):
+            bigquery.check_columns(pattern, names)
+            continue
         files = match(pattern)
         for path, _ in files:
             formats.format_of(path)
@@ -152,6 +162,7 @@ class _Input:
     patterns: Sequence[str]
     names: ColumnNames
     assume_platform: str | None = None
+    closed_us: bigquery.Range = (None, None)
 
     def normalize(
         self, raw: batches.RawBatch, source: str, channel_platforms: Mapping[str, str]
@@ -212,13 +223,20 @@ def _read_parts(
 
 
 class _ListParts(beam.DoFn):
-    """A pattern to the parts of its files, and to their size as canonical batches."""
+    """A pattern to the parts of its files or its table, and to their size as canonical batches."""
 
     def __init__(self, inputs: Mapping[str, _Input]):
         self._inputs = inputs
 
     def process(self, element: tuple[str, str]) -> Iterator[Any]:
         kind, pattern = element
+        if bigquery.is_table(pattern):
+            one = self._inputs[kind]
+            streams, num_bytes = bigquery.streams(pattern, one.names, one.closed_us)
+            for stream in streams:
+                yield FilePart(kind, pattern, stream)
+            yield beam.pvalue.TaggedOutput(NUM_BYTES, num_bytes)
+            return
         for path, size in match(pattern):
             _check_columns(path, self._inputs[kind].names)
             file_format = formats.format_of(path)
@@ -243,7 +261,10 @@ class _ReadParts(OverlappingDoFn):
     def jobs(self, element: FilePart, extra: Mapping[str, str]) -> Iterator[Job]:
         kind, path, part = element
         one = self._inputs[kind]
-        pieces = formats.format_of(path).read(lambda: open_input(path), part, one.names.all())
+        if isinstance(part, bigquery.Stream):
+            pieces = bigquery.read(part, path, one.names.all())
+        else:
+            pieces = formats.format_of(path).read(lambda: open_input(path), part, one.names.all())
         while True:
             try:
                 decode = next(pieces, None)

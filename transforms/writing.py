@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -20,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms import publishing, records
+from transforms import bigquery, publishing, records
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
-from transforms.errors import TooManyRejectsError
+from transforms.errors import OutputError, TooManyRejectsError
 from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.sharding import shards_of
 from transforms.shards import METRICS
@@ -60,10 +61,14 @@ class WriteMetrics(beam.PTransform):
       rejects: directory for the rejects; by default `rejects` in the output.
       max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
       summary: file for the counts, as JSON.
+      table: rows of a BigQuery table that the records replace, just before the files are published;
+        `output_format` is then `avro`.
+      keep_files: False: the output is for the table's files on their way alone, and for the rejects;
+        no other run may have the same.
 
     Raises (in the pipeline):
       TooManyRejectsError: see `max_reject_ratio`.
-      OutputError: the filesystem says no.
+      OutputError: the filesystem, or BigQuery, says no.
     """
 
     output: str
@@ -73,10 +78,14 @@ class WriteMetrics(beam.PTransform):
     rejects: str | None = None
     max_reject_ratio: float = 0.01
     summary: str | None = None
+    table: bigquery.TableRange | None = None
+    keep_files: bool = True
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
+        if self.table and self.output_format != "avro":
+            raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         pipeline = metrics.batches.pipeline
         by_day = self.partition_by == "day"
         cuts = beam.pvalue.AsDict(
@@ -98,9 +107,9 @@ class WriteMetrics(beam.PTransform):
             )
             | "GroupByFile" >> beam.GroupByKey()
             | "WriteFiles"
-            >> beam.ParDo(_WriteFile(self.output), self.output_format).with_output_types(
-                tuple[str, int]
-            )
+            >> beam.ParDo(
+                _WriteFile(self.output, self.table is not None), self.output_format
+            ).with_output_types(tuple[str, int])
         )
         reject_files = (
             metrics.rejects
@@ -109,17 +118,22 @@ class WriteMetrics(beam.PTransform):
             | "WriteRejects" >> beam.MapTuple(self._write_rejects)
         )
         counts = metrics.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
-        return (
-            pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
-            | "Publish"
-            >> beam.Map(
-                self._publish,
-                beam.pvalue.AsIter(files),
-                beam.pvalue.AsIter(reject_files),
-                beam.pvalue.AsSingleton(counts),
-            )
+        once = pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        # A side input, so that it is the same when publishing is tried again.
+        run = once | "NameRun" >> beam.Map(lambda _: uuid.uuid4().hex)
+        return once | "Publish" >> beam.Map(
+            self._publish,
+            beam.pvalue.AsIter(files),
+            beam.pvalue.AsIter(reject_files),
+            beam.pvalue.AsSingleton(counts),
+            beam.pvalue.AsSingleton(run),
         )
+
+    @property
+    def shown(self) -> str:
+        """Where the records are, once published, in words."""
+        files = [self.output] if self.keep_files else []
+        return " and ".join([*files, *([str(self.table.table)] if self.table else [])])
 
     @property
     def outputs(self) -> list[str]:
@@ -138,7 +152,8 @@ class WriteMetrics(beam.PTransform):
         if self.rejects is None:
             return "rejects"
         if not publishing.is_local(self.output) or not publishing.is_local(self.rejects):
-            return None
+            top, rejects = f"{self.output.rstrip('/')}/", f"{self.rejects.rstrip('/')}/"
+            return rejects[len(top) :].rstrip("/") if rejects.startswith(top) else None
         within = os.path.relpath(os.path.realpath(self.rejects), os.path.realpath(self.output))
         return None if within.split(os.sep)[0] == os.pardir else within
 
@@ -158,27 +173,38 @@ class WriteMetrics(beam.PTransform):
         files: Iterable[tuple[str, int]],
         reject_files: Iterable[str],
         counts: Counts,
+        run: str,
     ) -> Counts:
         check_rejects(counts, self.max_reject_ratio)
-        names = [name for name, _ in files]
+        names = [name for name, _ in files] if self.keep_files else []
         reject_names = list(reject_files)
         written = {"records_written": sum(number for _, number in files)}
+        if self.table:
+            staging = publishing.staging_of(self.output)
+            self.table.replace(((f"{staging}/{name}", n) for name, n in files), run)
         list(emit_counts(written))
         counts = add_counts([counts, written])
-        within = self.rejects_within
-        if within is None:
+        try:
+            self._publish_files(names, reject_names)
+            if self.summary:
+                content = json.dumps(counts, indent=2) + "\n"
+                publishing.write_file(self.summary, content.encode())
+        except OutputError as error:
+            told = f"; the records are in {self.table.table} already" if self.table else ""
+            raise OutputError(f"{error}{told}") from error
+        return counts
+
+    def _publish_files(self, names: list[str], reject_names: list[str]) -> None:
+        if self.rejects_within is None:
             publishing.publish(
                 self.rejects_directory,
                 reject_names,
                 lambda name: bool(_REJECT_FILE.fullmatch(name)),
             )
         else:
-            names += reject_names
-        publishing.publish(self.output, names, self._owns)
-        if self.summary:
-            content = json.dumps(counts, indent=2) + "\n"
-            publishing.write_file(self.summary, content.encode())
-        return counts
+            names = names + reject_names
+        if names or self.keep_files:
+            publishing.publish(self.output, names, self._owns)
 
     def _owns(self, name: str) -> bool:
         if self.rejects_within is not None:
@@ -199,16 +225,16 @@ class _WriteFile(OverlappingDoFn):
 
     stage = "write"
 
-    def __init__(self, output: str):
-        self._output = output
+    def __init__(self, output: str, check: bool):
+        self._output, self._check = output, check
 
     def jobs(self, element: tuple[FileKey, Iterable[pa.RecordBatch]], extra: str) -> Iterator[Job]:
         key, batches = element
-        yield functools.partial(_write_file, self._output, key, list(batches), extra)
+        yield functools.partial(_write_file, self._output, key, list(batches), extra, self._check)
 
 
 def _write_file(
-    output: str, key: FileKey, batches: list[pa.RecordBatch], output_format: str
+    output: str, key: FileKey, batches: list[pa.RecordBatch], output_format: str, check: bool
 ) -> Done:
     partition, number, of = key
     table = pa.Table.from_batches(batches, METRICS).combine_chunks()
@@ -216,6 +242,8 @@ def _write_file(
     rows = table.combine_chunks().to_batches() or [_no_sessions()]
     name = f"metrics-{number:05d}-of-{of:05d}.{output_format}"
     name = f"{partition}/{name}" if partition else name
+    if check:
+        bigquery.check_records(rows[0])
     content = records.encode(rows[0], output_format)
     publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
     num_records = len(rows[0]) * records.NUM_TYPES
