@@ -315,7 +315,7 @@ def _check_dataflow_paths(options: PipelineOptions, args: argparse.Namespace) ->
     for name in ("messages", "sessions", "channels", "output", "rejects", "summary"):
         value = getattr(args, name) or []
         for path in [value] if isinstance(value, str) else value:
-            if is_local(path) and not path.startswith("bigquery:"):
+            if is_local(path) and not bigquery.is_table(path):
                 raise UsageError(
                     f"--{name} {path}: Dataflow has no files of this machine; use gs://"
                 )

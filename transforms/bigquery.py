@@ -450,7 +450,7 @@ def read(stream: Stream, pattern: str, names: Sequence[str]) -> Iterator[formats
 
 def _decode(schema: bytes, batch: bytes, names: Sequence[str]) -> RawBatch:
     rows = pa.ipc.read_record_batch(pa.py_buffer(batch), pa.ipc.read_schema(pa.py_buffer(schema)))
-    columns = formats._columns(rows, names)
+    columns = formats.columns_of(rows, names)
     return RawBatch(columns, rows.num_rows, lambda: np.zeros(rows.num_rows, np.int64))
 
 

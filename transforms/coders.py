@@ -50,7 +50,7 @@ class RecordBatchCoder(beam.coders.Coder):
         stream = sink.getvalue()
         if self._spills and stream.size >= _SPILLED_BYTES:
             return _IN_FILE + _PLACE.pack(*_SPILL.write(stream))
-        return _IN_STREAM + stream.to_pybytes()
+        return b"".join([_IN_STREAM, memoryview(stream)])
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """Returns the one batch of the stream."""

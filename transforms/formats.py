@@ -152,7 +152,7 @@ def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
     return column
 
 
-def _columns(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
+def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
     found = ((name, _column(table, name)) for name in names)
     return {name: column for name, column in found if column is not None}
 
@@ -711,7 +711,7 @@ def _read_parquet(open_file: Open, part: Part, names: Sequence[str]) -> Iterator
                 continue
             for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
                 rows = _counted(counter.advance(len(batch)), len(batch))
-                raw = RawBatch(_columns(batch, columns), len(batch), rows)
+                raw = RawBatch(columns_of(batch, columns), len(batch), rows)
                 yield functools.partial(_already, raw)
 
 
@@ -726,7 +726,7 @@ def _decode_row_group(
     with open_file() as file:
         parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=texts)
         table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
-    return RawBatch(_columns(table, columns), len(table), _counted(first, len(table)))
+    return RawBatch(columns_of(table, columns), len(table), _counted(first, len(table)))
 
 
 # Avro
@@ -832,7 +832,7 @@ def _read_avro(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[De
     for rows, block_end in _avro_blocks(io.BytesIO(blocks), len(blocks)):
         waiting += rows
         if waiting >= BATCH_ROWS or block_end == len(blocks):
-            content = header + blocks[begin:block_end]
+            content = b"".join([header, memoryview(blocks)[begin:block_end]])
             first_row = counter.advance(waiting)
             yield functools.partial(_decode_avro, content, schema, names, waiting, first_row)
             begin, waiting = block_end, 0
@@ -882,7 +882,7 @@ def _avro_fast(
         frame = pl.read_avro(io.BytesIO(content), columns=sorted(tops))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         return None
-    return _columns(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), names)
+    return columns_of(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), names)
 
 
 def _avro_slowly(

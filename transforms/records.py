@@ -154,7 +154,7 @@ def _avro_block(metrics: pa.RecordBatch) -> bytes:
     return _varint(len(metrics) * NUM_TYPES) + _varint(len(content)) + content
 
 
-def _avro_rows(metrics: pa.RecordBatch) -> bytes:
+def _avro_rows(metrics: pa.RecordBatch) -> pa.Buffer:
     """The records in Avro's binary encoding, fields in the order of the schema."""
     count = len(metrics)
     name = _avro_texts(names(metrics.column("session_id")))

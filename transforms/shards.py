@@ -57,18 +57,14 @@ def fold_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[pa.Re
       tell each message's and each session's fate.
     """
     counts: Counts = {}
-    is_message = ["message_id" in batch.schema.names for batch in batches]
-    sessions = _concat([b for b, message in zip(batches, is_message, strict=True) if not message])
+    of_messages = [batch for batch in batches if "message_id" in batch.schema.names]
+    sessions = _concat([batch for batch in batches if "message_id" not in batch.schema.names])
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
     ended_at_us = chosen.column("ended_at_us").to_numpy()
 
-    messages = _gather(
-        [b for b, message in zip(batches, is_message, strict=True) if message],
-        ids,
-        sessions.column("session_id").dictionary,
-        counts,
-    )
+    known = sessions.column("session_id").dictionary
+    messages = _gather(of_messages, ids, known, counts)
     rows = order_messages(messages)
     distinct = drop_duplicates(messages, rows)
     _count(counts, "messages_duplicate", len(rows) - len(distinct))
