@@ -153,6 +153,7 @@ def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
 
 
 def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Those of the named columns that a table has, nested ones under their names with dots."""
     found = ((name, _column(table, name)) for name in names)
     return {name: column for name, column in found if column is not None}
 
