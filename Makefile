@@ -15,6 +15,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-by-make
+EXTRA_STAMP := $(STAMP)-with-extra
 EXAMPLE := build/example
 
 .PHONY: run test bench measure test-cluster cluster-tests lint clean
@@ -31,7 +32,7 @@ else
 	@$(BIN)/python -m pipelines.session_metrics $(ARGS)
 endif
 
-test: $(STAMP)
+test: $(EXTRA_STAMP)
 	$(BIN)/python -m pytest $(ARGS)
 
 # What these two install is no matter of the other targets, and Beam takes longer to start the more there
@@ -39,17 +40,17 @@ test: $(STAMP)
 bench:
 	@$(MAKE) --no-print-directory VENV=.venv-bench EXTRA=bench measure
 
-measure: $(STAMP)
+measure: $(EXTRA_STAMP)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 test-cluster:
 	@cluster/fetch build/cluster
 	@$(MAKE) --no-print-directory VENV=.venv-cluster cluster-tests
 
-cluster-tests: $(STAMP)
+cluster-tests: $(EXTRA_STAMP)
 	$(BIN)/python -m pytest cluster $(ARGS)
 
-lint: $(STAMP)
+lint: $(EXTRA_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -67,5 +68,9 @@ $(STAMP): setup.py pyproject.toml
 	@echo "Setting up $(VENV), once" >&2
 	@$(BIN)/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 		|| $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(EXTRA_STAMP): $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRA)]'
 	@touch $@
