@@ -5,6 +5,7 @@
 #   make test             the tests; ARGS goes to pytest
 #   make bench            the job beside its peers, see benchmarks/README.md; ARGS goes to it
 #   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go
+#   make test-browser     the report's page in a headless browser; needs Chromium
 #   make lint             ruff and mypy
 #   make clean            removes what was built; keeps .venv
 
@@ -18,7 +19,7 @@ STAMP := $(VENV)/.made-by-make
 EXTRA_STAMP := $(STAMP)-with-extra
 EXAMPLE := build/example
 
-.PHONY: run test bench measure test-cluster cluster-tests lint clean
+.PHONY: run test bench measure test-cluster cluster-tests test-browser browser-tests lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
@@ -26,7 +27,7 @@ ifeq ($(strip $(ARGS)),)
 		--messages 'examples/export/conversation_entries.csv' 'examples/export/connect_pages/*.json' \
 		--sessions examples/export/messaging_sessions.csv \
 		--max_reject_ratio 0.05 \
-		--output $(EXAMPLE)
+		--output $(EXAMPLE) --report $(EXAMPLE)/report.html
 	@$(BIN)/python examples/show.py $(EXAMPLE)
 else
 	@$(BIN)/python -m pipelines.session_metrics $(ARGS)
@@ -49,6 +50,15 @@ test-cluster:
 
 cluster-tests: $(EXTRA_STAMP)
 	$(BIN)/python -m pytest cluster $(ARGS)
+
+test-browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		echo "test-browser needs chromium and chromedriver: apt-get install chromium chromium-driver" >&2; \
+		exit 1; }
+	@$(MAKE) --no-print-directory VENV=.venv-browser EXTRA=browser browser-tests
+
+browser-tests: $(EXTRA_STAMP)
+	$(BIN)/python -m pytest browser $(ARGS)
 
 lint: $(EXTRA_STAMP)
 	$(BIN)/ruff check .

@@ -31,8 +31,14 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
-    package_data={"schemas": ["*.avsc", "*.json"]},
-    entry_points={"console_scripts": ["session-metrics = pipelines.session_metrics:run"]},
+    package_data={"schemas": ["*.avsc", "*.json"], "transforms": ["*.css"]},
+    entry_points={
+        "console_scripts": [
+            "session-metrics = pipelines.session_metrics:run",
+            "session-calibration = pipelines.calibration:run",
+            "session-report = pipelines.report:run",
+        ]
+    },
     install_requires=[
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
@@ -40,11 +46,16 @@ setup(
         "polars>=2,<3",
         "pyarrow>=24,<26",
         "rich>=13,<16",
+        "vl-convert-python>=1.9,<2",
     ],
     extras_require={
         "bench": [
             "duckdb==2.0.*",
             "matplotlib>=3.10,<3.11",
+        ],
+        "browser": [
+            "pytest>=9,<10",
+            "selenium>=4.40,<5",
         ],
         "gcp": [
             f"apache-beam[gcp]{BEAM}",

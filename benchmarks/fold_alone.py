@@ -11,10 +11,12 @@ import os
 import time
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks import load
-from transforms.batches import AGENT, BOT, END_USER
-from transforms.fold import fold
+from transforms.batches import AGENT, BOT, END_USER, SESSIONS
+from transforms.fold import Messages, fold
+from transforms.metrics import DEFAULT_METRICS, METRICS
 from transforms.policy import Policy
 
 SHARD_MESSAGES = 400_000
@@ -31,14 +33,17 @@ def time_fold(num_shards: int, repeats: int) -> dict[str, object]:
         counted = made.role != load.SYSTEM
         session = made.session[counted].astype(np.int32)
         sent_at_us = made.sent_at_ms[counted] * 1000
-        shards.append((session, sent_at_us, SENDERS[made.role[counted]]))
+        shards.append(Messages(session, sent_at_us, SENDERS[made.role[counted]]))
+    policy, sessions = Policy(), pa.RecordBatch.from_pylist([], SESSIONS)
     wall_s = []
     for _ in range(1 + repeats):
         start = time.perf_counter()
-        for session, sent_at_us, sender in shards:
-            fold(session, sent_at_us, sender, num_sessions, Policy())
+        for messages in shards:
+            folded = fold(messages, num_sessions, policy)
+            for name in DEFAULT_METRICS:
+                METRICS[name].values(folded, sessions, policy)
         wall_s.append(round(time.perf_counter() - start, 4))
-    num_messages = sum(len(session) for session, _, _ in shards)
+    num_messages = sum(len(messages.session) for messages in shards)
     return {"messages": num_messages, "shards": num_shards, "wall_s": wall_s[1:]}
 
 

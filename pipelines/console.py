@@ -13,6 +13,7 @@ from transforms.batches import Counts
 
 _SHOW_AFTER_S = 2.0
 _LONG_MS = 10_000
+_FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")  # of either job
 
 
 @contextlib.contextmanager
@@ -30,10 +31,11 @@ def progress(console: Console) -> Iterator[None]:
         with console.status("") as status:
             while not done.wait(0.2):
                 seen = counting.LIVE
+                folded = sum(seen[name] for name in _FOLDED)
                 status.update(
                     f"{time.monotonic() - start:,.0f} s  "
                     f"{seen['messages_read']:,} messages read, "
-                    f"{seen['sessions_reported']:,} of {seen['sessions_read']:,} sessions folded"
+                    f"{folded:,} of {seen['sessions_read']:,} sessions folded"
                 )
 
     thread = threading.Thread(target=show, daemon=True)
@@ -50,7 +52,7 @@ def closing_table(counts: Counts) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="left")
     table.add_column(justify="right")
-    for kind in ("messages", "sessions", "channels"):
+    for kind in ("messages", "sessions", "channels", "records"):
         if f"{kind}_read" not in counts:
             continue
         table.add_row(f"{kind} read", f"{counts[f'{kind}_read']:,}")
@@ -60,7 +62,10 @@ def closing_table(counts: Counts) -> Table:
                 table.add_row(f"  {fate}", f"{number:,}")
     if counts.get("values_capped"):
         table.add_row("values capped at 999,999,999", f"{counts['values_capped']:,}")
-    table.add_row("records written", f"{counts.get('records_written', 0):,}")
+    if "records_read" not in counts:
+        table.add_row("records written", f"{counts.get('records_written', 0):,}")
+    if "summaries_written" in counts:
+        table.add_row("summaries written", f"{counts['summaries_written']:,}")
     return table
 
 

@@ -1,16 +1,20 @@
-"""The command line of the main job: its options, checked, beside Beam's own."""
+"""The command line of the main job: its options, checked, beside Beam's own; and what others share."""
 
+import abc
 import argparse
 import dataclasses
+import datetime
 import difflib
 import os
 import re
 import uuid
-from collections.abc import Sequence
+import zoneinfo
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import (
     DirectOptions,
@@ -25,14 +29,39 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from transforms import Policy, ReadMessages, ReadSessions, WriteMetrics, bigquery
+from schemas import metric_types
+from transforms import (
+    ComputeSessionMetrics,
+    Policy,
+    ReadMessages,
+    ReadSessions,
+    ReportPage,
+    WriteMetrics,
+    bigquery,
+)
 from transforms.batches import ColumnNames
+from transforms.encoding import Kind
 from transforms.errors import JobError
 from transforms.files import is_local
+from transforms.metrics import DEFAULT_METRICS, METRICS
 from transforms.reading import check_inputs
+from transforms.records import RECORDS
+from transforms.summaries import SUMMARIES
 from transforms.values import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PATHS = (
+    "messages",
+    "sessions",
+    "channels",
+    "output",
+    "rejects",
+    "summary",
+    "session_summary",
+    "report",
+    "records",
+    "summaries",
+)
 _LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
 _DAY_US = 86_400_000_000
 
@@ -41,15 +70,34 @@ class UsageError(Exception):
     """The command line can't be followed. The text is one line."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What the command line asks for."""
+class Runnable(abc.ABC):
+    """A job, as whoever runs it sees it.
 
-    read_messages: ReadMessages
-    read_sessions: ReadSessions
-    policy: Policy
-    write_metrics: WriteMetrics
+    Attributes:
+      beam_options: Beam's own.
+    """
+
     beam_options: PipelineOptions
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> list[str]:
+        """The directories that are published."""
+
+    @property
+    @abc.abstractmethod
+    def shown(self) -> str:
+        """Where the output is, once published, in words."""
+
+    @property
+    @abc.abstractmethod
+    def files_beside(self) -> list[str]:
+        """The files that are written beside the outputs."""
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables whose rows are replaced."""
+        return []
 
     @property
     def runs_here(self) -> bool:
@@ -73,22 +121,117 @@ class Job:
         if template:
             return f"the job is described in {template}; nothing runs yet"
         if self.beam_options.view_as(StandardOptions).no_wait_until_finish:
-            return f"submitted; the job publishes in {self.write_metrics.shown} when it ends"
+            return f"submitted; the job publishes in {self.shown} when it ends"
         return None
 
 
-class _Parser(argparse.ArgumentParser):
+@dataclasses.dataclass(frozen=True)
+class Job(Runnable):
+    """What the command line asks for."""
+
+    read_messages: ReadMessages
+    read_sessions: ReadSessions
+    compute_metrics: ComputeSessionMetrics
+    write_metrics: WriteMetrics
+    beam_options: PipelineOptions
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables whose rows are replaced."""
+        return [str(one.table) for one in self.write_metrics.tables]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The directories that are published."""
+        return self.write_metrics.outputs
+
+    @property
+    def shown(self) -> str:
+        """Where the output is, once published, in words."""
+        return self.write_metrics.shown
+
+    @property
+    def files_beside(self) -> list[str]:
+        """The files that are written beside the outputs."""
+        return self.write_metrics.files_beside
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of a mistake by an exception."""
+
     def error(self, message: str) -> NoReturn:
+        """Raises UsageError."""
         raise UsageError(f"{message}. --help lists the options")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="session-metrics",
         description="Computes the six MessagingSessionMetrics records of each closed messaging session.",
         epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
         allow_abbrev=False,
     )
+    add_inputs(parser)
+    out = parser.add_argument_group("output")
+    out.add_argument("--output", metavar="DIR", help="directory for the records")
+    out.add_argument(
+        "--output_table",
+        metavar="PROJECT:DATASET.TABLE",
+        help="BigQuery table for the records, with or without --output: what it has of the range "
+        "of --closed_from and --closed_until is replaced",
+    )
+    out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
+    out.add_argument(
+        "--partition_by",
+        choices=["none", "day"],
+        default="none",
+        help="day: a directory created_date=YYYY-MM-DD per day",
+    )
+    out.add_argument("--rejects", metavar="DIR", help="by default DIR/rejects")
+    out.add_argument(
+        "--max_reject_ratio",
+        type=ratio,
+        default=0.01,
+        metavar="SHARE",
+        help="with more of an input's rows rejected the run fails (default 0.01)",
+    )
+    out.add_argument("--summary", metavar="FILE", help="the counters as JSON")
+    out.add_argument(
+        "--session_summary",
+        metavar="DIR|PROJECT:DATASET.TABLE",
+        help="directory or BigQuery table for one row per session: its response times in microseconds, "
+        "their number, total, median and more",
+    )
+    out.add_argument(
+        "--metrics",
+        type=_metrics,
+        default=",".join(DEFAULT_METRICS),
+        metavar="TYPE,...",
+        help=f"types of the records; by default the first six of {', '.join(metric_types())}",
+    )
+    out.add_argument("--report", metavar="FILE", help="a page of HTML to look at, FILE.html")
+    add_time_zone(out)
+    add_ranges(parser)
+    rules = parser.add_argument_group("rules")
+    rules.add_argument(
+        "--response_from",
+        choices=["first_message", "last_message"],
+        default="first_message",
+        help="message of the other side's turn that a response is timed from",
+    )
+    rules.add_argument(
+        "--bots",
+        choices=["ignore", "answer"],
+        default="ignore",
+        help="answer: a bot's turn stops the agent's clock",
+    )
+    rules.add_argument("--rounding", choices=["half_up", "floor", "ceil"], default="half_up")
+    rules.add_argument("--late_messages", choices=["include", "exclude"], default="include")
+    return parser
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Adds the options that say what is read."""
     files = parser.add_argument_group(
         "inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz), "
         "bigquery:PROJECT.DATASET.TABLE"
@@ -113,50 +256,25 @@ def _parser() -> argparse.ArgumentParser:
         choices=["enhanced", "standard"],
         help="platform of sessions for which nobody states it; by default they are rejected",
     )
-    out = parser.add_argument_group("output")
-    out.add_argument("--output", metavar="DIR", help="directory for the records")
+    return files
+
+
+def add_time_zone(out: argparse._ActionsContainer) -> None:
+    """Adds the option that says how a report's page tells days and hours."""
     out.add_argument(
-        "--output_table",
-        metavar="PROJECT:DATASET.TABLE",
-        help="BigQuery table for the records, with or without --output: what it has of the range "
-        "of --closed_from and --closed_until is replaced",
+        "--report_time_zone",
+        metavar="ZONE",
+        type=time_zone,
+        help="time zone of days and hours, such as Europe/Berlin (default UTC)",
     )
-    out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
-    out.add_argument(
-        "--partition_by",
-        choices=["none", "day"],
-        default="none",
-        help="day: a directory created_date=YYYY-MM-DD per day",
-    )
-    out.add_argument("--rejects", metavar="DIR", help="by default DIR/rejects")
-    out.add_argument(
-        "--max_reject_ratio",
-        type=_ratio,
-        default=0.01,
-        metavar="SHARE",
-        help="with more of an input's rows rejected the run fails (default 0.01)",
-    )
-    out.add_argument("--summary", metavar="FILE", help="the counters as JSON")
+
+
+def add_ranges(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which sessions."""
     which = parser.add_argument_group("which sessions: dates or instants, UTC, half open")
     for name, what in (("closed", "end"), ("created", "creation")):
         which.add_argument(f"--{name}_from", type=_instant, metavar="WHEN", help=f"first {what}")
         which.add_argument(f"--{name}_until", type=_instant, metavar="WHEN", help=f"{what} before")
-    rules = parser.add_argument_group("rules")
-    rules.add_argument(
-        "--response_from",
-        choices=["first_message", "last_message"],
-        default="first_message",
-        help="message of the other side's turn that a response is timed from",
-    )
-    rules.add_argument(
-        "--bots",
-        choices=["ignore", "answer"],
-        default="ignore",
-        help="answer: a bot's turn stops the agent's clock",
-    )
-    rules.add_argument("--rounding", choices=["half_up", "floor", "ceil"], default="half_up")
-    rules.add_argument("--late_messages", choices=["include", "exclude"], default="include")
-    return parser
 
 
 def parse(argv: Sequence[str]) -> Job:
@@ -168,9 +286,69 @@ def parse(argv: Sequence[str]) -> Job:
     """
     parser = _parser()
     args, rest = parser.parse_known_args(list(argv))
-    _check_beam_options(rest, parser)
-    needed = ["messages", "sessions", *([] if args.output_table else ["output"])]
-    if missing := [f"--{name}" for name in needed if not getattr(args, name)]:
+    check_beam_options(rest, parser)
+    given = ["messages", "sessions", *([] if args.output_table else ["output"])]
+    beam_options = check_common(args, rest, given)
+
+    days: tuple[str | None, str | None] = (None, None)
+    if args.partition_by == "day":
+        days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
+    output, table = args.output, _table_range(args, "output_table", RECORDS)
+    if table and not output:
+        output = _output_on_the_way(args, beam_options)
+    summaries = _summaries(args, output)
+    if args.summary:
+        check_file("summary", args.summary, within=output)
+    report = _report(args, output)
+    job = Job(
+        *readers(args),
+        ComputeSessionMetrics(
+            Policy(
+                args.response_from,
+                args.bots,
+                args.rounding,
+                args.late_messages,
+                args.closed_from,
+                args.closed_until,
+                args.created_from,
+                args.created_until,
+            ),
+            args.metrics,
+            summarize=summaries is not None or report is not None,
+        ),
+        WriteMetrics(
+            output,
+            args.output_format,
+            args.partition_by,
+            days,
+            args.rejects,
+            args.max_reject_ratio,
+            args.summary,
+            table,
+            summaries,
+            report,
+            keep_files=bool(args.output),
+        ),
+        beam_options,
+    )
+    needed = [column for name in args.metrics if (column := METRICS[name].needs)]
+    check_readers(job.read_messages, job.read_sessions, needed)
+    for table in job.write_metrics.tables:
+        table.check()
+    return job
+
+
+def check_common(
+    args: argparse.Namespace, rest: Sequence[str], given: Sequence[str]
+) -> PipelineOptions:
+    """Checks what the jobs have in common, and makes Beam's options fit for them.
+
+    Args:
+      args: the job's own options.
+      rest: Beam's.
+      given: options that must be given.
+    """
+    if missing := [f"--{name}" for name in given if not getattr(args, name)]:
         raise UsageError(f"{', '.join(missing)} must be given. --help lists the options")
     beam_options = PipelineOptions(rest)
     _check_direct_options(beam_options)
@@ -190,79 +368,96 @@ def parse(argv: Sequence[str]) -> Job:
         # pipeline with this option, which is of no other consequence to one without triggers.
         beam_options.view_as(TypeOptions).allow_unsafe_triggers = True
     for name in ("closed", "created"):
-        start, end = getattr(args, f"{name}_from"), getattr(args, f"{name}_until")
+        start, end = (getattr(args, f"{name}_{edge}", None) for edge in ("from", "until"))
         if start is not None and end is not None and start >= end:
             raise UsageError(f"--{name}_from must be before --{name}_until")
-    days: tuple[str | None, str | None] = (None, None)
-    if args.partition_by == "day":
-        days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
-    output, table = args.output, _table_range(args)
-    if table and not output:
-        output = _output_on_the_way(args, beam_options)
-    if args.summary and is_local(args.summary):
-        parent = os.path.dirname(os.path.abspath(args.summary))
-        if not os.path.isdir(parent) and not _within(parent, output):
-            raise UsageError(f"--summary {args.summary}: {parent} is no directory")
-        if os.path.isdir(parent) and not os.access(parent, os.W_OK):
-            raise UsageError(f"--summary {args.summary}: {parent} can't be written")
-        if os.path.isdir(args.summary):
-            raise UsageError(f"--summary {args.summary}: is a directory; name a file")
-    job = Job(
-        ReadMessages(tuple(args.messages), _columns(args.message_columns, "message")),
+    return beam_options
+
+
+def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
+    """What reads the messages and the sessions that are asked for."""
+    return (
+        ReadMessages(tuple(args.messages), columns_of(args.message_columns, "message")),
         ReadSessions(
             tuple(args.sessions),
-            _columns(args.session_columns, "session"),
+            columns_of(args.session_columns, "session"),
             tuple(args.channels),
             args.assume_platform and args.assume_platform.capitalize(),
             (args.closed_from, args.closed_until),
         ),
-        Policy(
-            args.response_from,
-            args.bots,
-            args.rounding,
-            args.late_messages,
-            args.closed_from,
-            args.closed_until,
-            args.created_from,
-            args.created_until,
-        ),
-        WriteMetrics(
-            output,
-            args.output_format,
-            args.partition_by,
-            days,
-            args.rejects,
-            args.max_reject_ratio,
-            args.summary,
-            table,
-            keep_files=bool(args.output),
-        ),
-        beam_options,
     )
-    check_inputs(args.messages, ColumnNames.of("messages", job.read_messages.columns))
-    check_inputs(args.sessions, ColumnNames.of("sessions", job.read_sessions.columns))
-    check_inputs(args.channels, ColumnNames.of("channels"))
-    if table:
-        table.check()
-    return job
 
 
-def _table_range(args: argparse.Namespace) -> bigquery.TableRange | None:
-    """The rows that the records replace in `--output_table`."""
-    if not args.output_table:
+def check_readers(
+    messages: ReadMessages, sessions: ReadSessions, needed: Collection[str] = ()
+) -> None:
+    """Looks at the inputs, as `check_inputs` does; `needed` are columns of the sessions."""
+    check_inputs(messages.patterns, ColumnNames.of("messages", messages.columns))
+    check_inputs(sessions.patterns, ColumnNames.of("sessions", sessions.columns), needed)
+    check_inputs(sessions.channels, ColumnNames.of("channels"))
+
+
+def _table_range(args: argparse.Namespace, option: str, kind: Kind) -> bigquery.TableRange | None:
+    """The rows that are replaced in the table that an option names."""
+    name = getattr(args, option)
+    if not name:
         return None
     if args.output_format != "avro":
-        raise UsageError("--output_table takes Avro files; leave --output_format out")
+        raise UsageError(f"--{option} takes Avro files; leave --output_format out")
     if args.created_from is not None or args.created_until is not None:
         raise UsageError(
-            "--output_table is replaced by when sessions ended, so sessions that --created_from and "
+            f"--{option} is replaced by when sessions ended, so sessions that --created_from and "
             "--created_until leave out would be removed; use --closed_from and --closed_until"
         )
     try:
-        table = bigquery.parse_table(args.output_table)
+        table = bigquery.parse_table(name)
     except JobError as error:
-        raise UsageError(f"--output_table {error}") from None
-    return bigquery.TableRange(table, (args.closed_from, args.closed_until))
+        raise UsageError(f"--{option} {error}") from None
+    return bigquery.TableRange(table, (args.closed_from, args.closed_until), kind)
+
+
+def _summaries(args: argparse.Namespace, output: str) -> str | bigquery.TableRange | None:
+    """Where the summaries of the sessions go."""
+    place = args.session_summary
+    if not place:
+        return None
+    if _is_table(place):
+        return _table_range(args, "session_summary", SUMMARIES)
+    one, other = (os.path.abspath(p) if is_local(p) else p.rstrip("/") for p in (place, output))
+    if _within(one, other) or _within(other, one):
+        raise UsageError(
+            f"--session_summary {place}: must be a directory of its own, neither in nor around {output}"
+        )
+    return place
+
+
+def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
+    """The page of the report."""
+    if not args.report:
+        if args.report_time_zone:
+            raise UsageError("--report_time_zone is of --report, which is not given")
+        return None
+    check_file("report", args.report, within=output)
+    if args.report == args.summary:
+        raise UsageError(f"--report {args.report}: is the file of --summary, too")
+    asked = [
+        f"{name}_{edge}={_words(micros)}"
+        for name in ("closed", "created")
+        for edge in ("from", "until")
+        if (micros := getattr(args, f"{name}_{edge}")) is not None
+    ]
+    settings = (("Range", " ".join(asked) or "all closed sessions"),)
+    return ReportPage(args.report, args.report_time_zone or "UTC", settings)
+
+
+def _words(micros: int) -> str:
+    """An instant as `_instant` takes it."""
+    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros)
+    return f"{at.isoformat()}Z"
+
+
+def _is_table(place: str) -> bool:
+    return ":" in place and bool(bigquery.TABLE.fullmatch(place))
 
 
 def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
@@ -278,12 +473,11 @@ def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) 
     return f"{temp_location.rstrip('/')}/session-metrics-{uuid.uuid4().hex}"
 
 
-def _within(path: str, directory: str) -> bool:
-    top = os.path.abspath(directory)
+def _within(path: str, top: str) -> bool:
     return path == top or path.startswith(top + os.sep)
 
 
-def _check_beam_options(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
+def check_beam_options(rest: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """Beam takes no notice of an option that it does not know; a person would like to."""
     beams = pipeline_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
     for options in PipelineOptions.__subclasses__():
@@ -312,10 +506,10 @@ def _check_direct_options(options: PipelineOptions) -> None:
 def _check_dataflow_paths(options: PipelineOptions, args: argparse.Namespace) -> None:
     if _runner(options) != "dataflowrunner":
         return
-    for name in ("messages", "sessions", "channels", "output", "rejects", "summary"):
-        value = getattr(args, name) or []
+    for name in _PATHS:
+        value = getattr(args, name, None) or []
         for path in [value] if isinstance(value, str) else value:
-            if is_local(path) and not bigquery.is_table(path):
+            if is_local(path) and not bigquery.is_table(path) and not _is_table(path):
                 raise UsageError(
                     f"--{name} {path}: Dataflow has no files of this machine; use gs://"
                 )
@@ -325,7 +519,39 @@ def _runner(options: PipelineOptions) -> str:
     return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1].lower()
 
 
-def _ratio(text: str) -> float:
+def check_file(option: str, path: str, within: str | None = None) -> None:
+    """Raises UsageError where a local file, the value of an option, can't be written.
+
+    Its directory must be there, unless it is in or below `within`, which the run makes.
+    """
+    if not is_local(path):
+        return
+    parent = os.path.dirname(os.path.abspath(path))
+    is_made = within is not None and _within(parent, os.path.abspath(within))
+    if not os.path.isdir(parent) and not is_made:
+        raise UsageError(f"--{option} {path}: {parent} is no directory")
+    if os.path.isdir(parent) and not os.access(parent, os.W_OK):
+        raise UsageError(f"--{option} {path}: {parent} can't be written")
+    if os.path.isdir(path):
+        raise UsageError(f"--{option} {path}: is a directory; name a file")
+
+
+def time_zone(text: str) -> str:
+    """The type of an option for a time zone: its IANA name."""
+    known = zoneinfo.available_timezones()
+    try:
+        if text not in known:
+            raise ValueError
+        pc.local_timestamp(pa.array([0], pa.timestamp("us", text)))  # Arrow has a list of its own
+    except (ValueError, pa.ArrowException):
+        near = difflib.get_close_matches(text, sorted(known), 1)
+        hint = f"; did you mean {near[0]}?" if near else ", such as Europe/Berlin or UTC"
+        raise argparse.ArgumentTypeError(f"{text!r} is no IANA time zone{hint}") from None
+    return text
+
+
+def ratio(text: str) -> float:
+    """A share."""
     try:
         value = float(text)
     except ValueError:
@@ -333,6 +559,16 @@ def _ratio(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
     return value
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    """Types, in the order of the records, whatever the order in which they are asked for."""
+    asked = {name.strip() for name in text.split(",")}
+    if unknown := sorted(asked - set(METRICS)):
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is no metric; there are {', '.join(METRICS)}"
+        )
+    return tuple(name for name in METRICS if name in asked)
 
 
 def _instant(text: str) -> int:
@@ -356,7 +592,8 @@ def _day(micros: int | None, which: str) -> str | None:
     return str(pa.scalar(micros // _DAY_US, pa.int32()).cast(pa.date32()))
 
 
-def _columns(text: str | None, kind: str) -> dict[str, str]:
+def columns_of(text: str | None, kind: str) -> dict[str, str]:
+    """The columns that are mapped; `kind` as in the name of the option."""
     columns = {}
     for pair in (text or "").split(",") if text else []:
         name, equals, theirs = pair.partition("=")

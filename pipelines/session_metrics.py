@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 logging.basicConfig(level=logging.ERROR)  # before Beam, which has a lot to say when it is imported
 
@@ -14,12 +15,14 @@ from apache_beam.runners.runner import PipelineResult, PipelineState  # noqa: E4
 from rich.console import Console  # noqa: E402
 
 from pipelines import console, options  # noqa: E402
-from transforms import ComputeSessionMetrics, ReadMessagesAndSessions, coders, publishing  # noqa: E402
+from transforms import ReadMessagesAndSessions, coders, publishing  # noqa: E402
 from transforms.batches import Counts  # noqa: E402
 from transforms.counting import NAMESPACE, STAGES, add_counts  # noqa: E402
 from transforms.errors import JobError, find_job_error  # noqa: E402
 
 PUBLISHED, FAILED, USAGE = 0, 1, 2
+
+AnyJob = TypeVar("AnyJob", bound=options.Runnable)
 
 
 def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
@@ -28,70 +31,122 @@ def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
     return (
         pipeline
         | "ReadMessagesAndSessions" >> read
-        | "ComputeSessionMetrics" >> ComputeSessionMetrics(job.policy)
+        | "ComputeSessionMetrics" >> job.compute_metrics
         | "WriteMetrics" >> job.write_metrics
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that a command line asks for; returns the exit status."""
+    return perform("session-metrics", argv, options.parse, build, _tell)
+
+
+def _tell(out: Console, job: options.Job, counts: Counts, stages: Counts) -> None:
+    """Tells of a run that has published."""
+    out.print(console.closing_table(counts))
+    if table := console.stage_table(stages):
+        out.print(table)
+    out.print(f"published in {job.shown}", markup=False)
+    if job.write_metrics.report:
+        out.print(f"the page is {job.write_metrics.report.path}", markup=False)
+    if not job.write_metrics.keep_files and any("_rejected_" in name for name in counts):
+        out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
+
+
+def perform(
+    program: str,
+    argv: Sequence[str] | None,
+    parse: Callable[[Sequence[str]], AnyJob],
+    build: Callable[[beam.Pipeline, AnyJob], beam.PCollection],
+    tell: Callable[[Console, AnyJob, Counts, Counts], None],
+) -> int:
+    """Runs the job of a program; returns the exit status.
+
+    Args:
+      program: its name, with which each line of an error begins.
+      argv: the command line; None is this process's.
+      parse: makes a job of it.
+      build: adds the job to a pipeline.
+      tell: tells of a run that has published: of the counts, and of those of the stages.
+    """
     out = Console(stderr=True, highlight=False, soft_wrap=True)
     prepared: list[str] = []
+    fates: dict[str, publishing.Fate] = {}
     try:
         try:
-            job = options.parse(sys.argv[1:] if argv is None else argv)
-            for output in [] if job.is_dry_run else job.write_metrics.outputs:
+            job = parse(sys.argv[1:] if argv is None else argv)
+            for output in [] if job.is_dry_run else job.outputs:
                 publishing.prepare(output)
                 prepared.append(output)
-            if job.write_metrics.summary and not job.is_dry_run:
-                publishing.check_file(job.write_metrics.summary)
+            for path in [] if job.is_dry_run else job.files_beside:
+                publishing.check_file(path)
         except (options.UsageError, JobError) as error:
-            out.print(f"session-metrics: {error}", markup=False)
+            out.print(f"{program}: {error}", markup=False)
             return USAGE
         with console.progress(out) if job.runs_here else contextlib.nullcontext():
-            counted = _run(job)
+            counted = _run(job, build)
     except SystemExit as end:  # --help
         return int(end.code or 0)
-    except _RunsOnError as error:
-        prepared.clear()  # the job has its files there
-        failure = str(error)
     except (KeyboardInterrupt, Exception) as error:
-        failure = _explain(error)
+        if isinstance(error, _RunsOnError):
+            prepared.clear()  # the job has its files there
+        failure = error
     else:
         if counted is None:
             prepared.clear()
-            out.print(f"session-metrics: {job.handed_over}", markup=False)
+            out.print(f"{program}: {job.handed_over}", markup=False)
             return PUBLISHED
-        counts, stages = counted
-        out.print(console.closing_table(counts))
-        if table := console.stage_table(stages):
-            out.print(table)
-        out.print(f"published in {job.write_metrics.shown}", markup=False)
-        if not job.write_metrics.keep_files and any("_rejected_" in name for name in counts):
-            out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
+        tell(out, job, *counted)
         return PUBLISHED
     finally:
-        for output in prepared:
-            publishing.discard(output)
-    out.print(f"session-metrics: {failure}", markup=False)
+        fates |= {output: publishing.discard(output) for output in prepared}
+    if fates:
+        fates |= dict.fromkeys(job.tables, "unknown")
+    out.print(f"{program}: {_explain(failure, fates)}", markup=False)
     return FAILED
 
 
-def _explain(error: BaseException) -> str:
-    """The one line for what ended a run; where that is no line's matter, the traceback is logged."""
+_TOLD = {
+    "published": "published already in {}",
+    "begun": "publishing in {} had begun: the next run ends it, _SUCCESS is missing until then",
+    "unknown": "whether {} was changed is not known",
+}
+
+
+def _explain(error: BaseException, fates: Mapping[str, publishing.Fate]) -> str:
+    """The one line for what ended a run; where that is no line's matter, the traceback is logged.
+
+    Args:
+      error: what it was.
+      fates: what has become of each output.
+    """
+    told = [_TOLD[fate].format(output) for output, fate in fates.items() if fate in _TOLD]
+    if isinstance(error, _RunsOnError):
+        return str(error)
     if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):  # in a worker
-        return "interrupted; nothing was published"
-    if found := find_job_error(error):
-        return found
-    logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-    return f"the pipeline failed: {type(error).__name__}; nothing was published"
+        said = "interrupted"
+    elif isinstance(error, _EndedError):
+        said = str(error)
+    elif found := find_job_error(error):  # which tells the rest
+        published = [output for output, fate in fates.items() if fate == "published"]
+        return "; ".join([found, *(_TOLD["published"].format(output) for output in published)])
+    else:
+        logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
+        said = f"the pipeline failed: {type(error).__name__}"
+    return "; ".join([said, *(told or ["nothing was published"])])
 
 
 class _RunsOnError(Exception):
     """The job can't be waited for any more, and has not ended. The text is one line."""
 
 
-def _run(job: options.Job) -> tuple[Counts, Counts] | None:
+class _EndedError(Exception):
+    """The job has ended without success. The text is one line."""
+
+
+def _run(
+    job: AnyJob, build: Callable[[beam.Pipeline, AnyJob], beam.PCollection]
+) -> tuple[Counts, Counts] | None:
     """Runs the job; returns what became of rows, and what went through each stage.
 
     Returns None where the job's end is not to be waited for.
@@ -112,10 +167,10 @@ def _run(job: options.Job) -> tuple[Counts, Counts] | None:
                 raise
             raise _RunsOnError(
                 f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
-                f"publishes in {job.write_metrics.shown}; cancel it where it runs"
+                f"publishes in {job.shown}; cancel it where it runs"
             ) from error
     if state not in (None, PipelineState.DONE):
-        raise JobError(f"the job ended as {state}; nothing was published")
+        raise _EndedError(f"the job ended as {state}")
     counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
     return counts, stages
 
@@ -132,7 +187,7 @@ def _counters(result: PipelineResult, namespace: str) -> Counts:
     return add_counts({c.key.metric.name: c.result} for c in found["counters"])  # of all steps
 
 
-def run() -> None:
+def run(main: Callable[[], int] = main) -> None:
     """The console script: `main`, then out at once, whatever threads an interrupted runner left."""
     status = main()
     atexit._run_exitfuncs()  # ends a job server that the runner has started, such as Prism

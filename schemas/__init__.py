@@ -14,12 +14,14 @@ _ARROW_TYPES = {
     "string": pa.string(),
     "int": pa.int32(),
     "long": pa.int64(),
+    "boolean": pa.bool_(),
     "timestamp-micros": pa.timestamp("us", "UTC"),
 }
 _BIGQUERY_TYPES = {
     "string": "STRING",
     "int": "INTEGER",
     "long": "INTEGER",
+    "boolean": "BOOLEAN",
     "timestamp-micros": "TIMESTAMP",
 }
 
@@ -37,7 +39,7 @@ def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
         pa.field(
             field["name"],
             _ARROW_TYPES[_type_of(field)],
-            nullable=False,
+            nullable=is_nullable(field),
             metadata={"description": field["doc"]},
         )
         for field in avro_schema(name)["fields"]
@@ -50,21 +52,27 @@ def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, s
     """Derives the BigQuery schema, as its REST API has it. Do not modify it.
 
     Returns:
-      For each field its `name`, `type`, `mode` (`REQUIRED`) and `description`, the field's doc.
+      For each field its `name`, `type`, `mode` (`REQUIRED`, or `NULLABLE` for a union with null) and
+      `description`, the field's doc.
     """
     return [
         {
             "name": field["name"],
             "type": _BIGQUERY_TYPES[_type_of(field)],
-            "mode": "REQUIRED",
+            "mode": "NULLABLE" if is_nullable(field) else "REQUIRED",
             "description": field["doc"],
         }
         for field in avro_schema(name)["fields"]
     ]
 
 
+def is_nullable(field: dict[str, Any]) -> bool:
+    """Whether a field of an Avro schema is a union of null, which comes first, and a type."""
+    return isinstance(field["type"], list)
+
+
 def _type_of(field: dict[str, Any]) -> str:
-    avro_type = field["type"]
+    avro_type = field["type"][1] if is_nullable(field) else field["type"]
     if isinstance(avro_type, dict):
         return avro_type.get("logicalType", "string")  # an enum is a string
     return avro_type
@@ -84,7 +92,7 @@ def aliases(kind: str) -> dict[str, dict[str, Any]]:
     """Returns the columns of an input and the names that each is known by.
 
     Args:
-      kind: `messages`, `sessions` or `channels`.
+      kind: `messages`, `sessions`, `channels`, `records` or `summaries`.
 
     Returns:
       For each canonical column whether it is `required`, and its `names` in order of preference.

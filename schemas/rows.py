@@ -38,6 +38,8 @@ class SessionRow(NamedTuple):
       started_at: when it started.
       created_at: None is `started_at`.
       modified_at: the newest snapshot of a session counts.
+      accepted_at: when an agent accepted it.
+      routed_at: when it was routed to agents.
     """
 
     session_id: str
@@ -48,6 +50,8 @@ class SessionRow(NamedTuple):
     started_at: Timestamp | None = None
     created_at: Timestamp | None = None
     modified_at: Timestamp | None = None
+    accepted_at: Timestamp | None = None
+    routed_at: Timestamp | None = None
 
 
 class MetricRow(NamedTuple):

@@ -88,6 +88,8 @@ def test_alias_table():
             "ended_at": ["ended_at", "EndTime"],
             "created_at": ["created_at", "CreatedDate"],
             "modified_at": ["modified_at", "SystemModstamp", "LastModifiedDate"],
+            "accepted_at": ["accepted_at", "AcceptTime"],
+            "routed_at": ["routed_at"],
         },
         "channels": {
             "channel_id": ["channel_id", "Id"],
@@ -365,6 +367,8 @@ def test_a_session():
             "ended_at_us": NOON_US,
             "created_at_us": NOON_US - hour,  # falls back to the start
             "modified_at_us": NOON_US + hour,
+            "accepted_at_us": None,
+            "routed_at_us": None,
         }
     ]
     assert found.counts == {"sessions_read": 1}

@@ -13,14 +13,17 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from pipelines import report
 from schemas import avro_schema, bigquery_schema
-from tests.cli import call_main, output_bytes, read_records, read_rejects
+from tests.cli import RUNNER, call_main, output_bytes, read_records, read_rejects
 from tests.test_writing import metrics
-from transforms import ReadMessages, WriteMetrics, records
+from transforms import ReadMessages, WriteMetrics
 from transforms import bigquery as tables
 from transforms.batches import ColumnNames, normalize_sessions
 from transforms.bigquery import Table, TableRange
+from transforms.encoding import encode
 from transforms.errors import InputError, JobError, OutputError
+from transforms.records import RECORDS
 
 DAY_US = 86_400_000_000
 TABLE = Table("p", "d", "t")
@@ -105,41 +108,41 @@ def test_files_go_in_as_few_loads_as_can_be():
 
 
 def put_avro(path, batch: pa.RecordBatch) -> tuple[str, int]:
-    path.write_bytes(records.encode(batch, "avro"))
+    path.write_bytes(encode(RECORDS, batch, "avro"))
     return str(path), len(batch) * 6
 
 
 def test_files_are_uploaded_as_one(tmp_path):
     pieces = [put_avro(tmp_path / name, metrics(list(name))) for name in ("ab", "c")]
     whole = metrics(list("abc"))
-    joined = fastavro.reader(io.BytesIO(tables._joined([path for path, _ in pieces])))
-    assert list(joined) == list(fastavro.reader(io.BytesIO(records.encode(whole, "avro"))))
+    joined = fastavro.reader(io.BytesIO(tables._joined(RECORDS, [path for path, _ in pieces])))
+    assert list(joined) == list(fastavro.reader(io.BytesIO(encode(RECORDS, whole, "avro"))))
     (tmp_path / "ab").write_bytes(b"not Avro")
     with pytest.raises(OutputError, match="ab: is not as it was written"):
-        tables._joined([str(tmp_path / "ab")])
+        tables._joined(RECORDS, [str(tmp_path / "ab")])
 
 
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("session_id", None, "a record without session_id"),
-        ("session_id", "", "a record with an empty session_id"),
-        ("ended_at_us", None, "a record without ended_at_us"),
-        ("ended_at_us", 253_402_300_800_000_000, "a record with ended_at_us out of range"),
-        ("AgentMessageCount", None, "a record without AgentMessageCount"),
-        ("MaxAgentResponseTime", -1, "a record with MaxAgentResponseTime out of range"),
-        ("MaxAgentResponseTime", 10**9, "a record with MaxAgentResponseTime out of range"),
+        ("session_id", None, "metrics: a row without session_id"),
+        ("session_id", "", "metrics: a row with an empty session_id"),
+        ("ended_at_us", None, "metrics: a row without ended_at_us"),
+        ("ended_at_us", 253_402_300_800_000_000, "metrics: a row with ended_at_us out of range"),
+        ("AgentMessageCount", None, "metrics: a row without AgentMessageCount"),
+        ("MaxAgentResponseTime", -1, "metrics: a row with MaxAgentResponseTime out of range"),
+        ("MaxAgentResponseTime", 10**9, "metrics: a row with MaxAgentResponseTime out of range"),
     ],
 )
 def test_records_that_are_not_as_the_schema_says(column, value, said):
     good = metrics(["a", "b"])
-    tables.check_records(good)
-    tables.check_records(good[:0])
+    tables.check_rows(RECORDS, good)
+    tables.check_rows(RECORDS, good[:0])
     rows = good.to_pylist()
     rows[1][column] = value
     bad = pa.RecordBatch.from_pylist(rows, pa.schema([f.with_nullable(True) for f in good.schema]))
     with pytest.raises(OutputError) as caught:
-        tables.check_records(bad)
+        tables.check_rows(RECORDS, bad)
     assert str(caught.value) == f"{said}; nothing was published"
 
 
@@ -285,6 +288,55 @@ def put_inputs(tmp_path, **ended_at: str) -> None:
     put(tmp_path / "m.csv", MESSAGES, *lines)
 
 
+def test_a_run_makes_the_table_of_summaries(client, target, storage, run, tmp_path):
+    """With files or another table beside it; a range is replaced in both."""
+    put_inputs(tmp_path, a="2024-10-02T12:00:00.000001Z", b="2024-10-03T00:00:00Z")
+    of_summaries = target._replace(table="summaries")
+    words = ["--session_summary", f"{target.project}:{target.dataset}.summaries"]
+    status, err = run(*words, "--output", "@out")
+    assert status == 0, err
+    assert err.endswith(f"published in {tmp_path}/out and {of_summaries}\n")
+    assert list(output_bytes(tmp_path / "out")) == ["metrics-00000-of-00001.avro"]
+    made = client.get_table(str(of_summaries))
+    assert [f.to_api_repr() for f in made.schema] == bigquery_schema("messaging_session_summary")
+    assert (made.time_partitioning.type_, made.time_partitioning.field) == ("DAY", "ended_at")
+    assert made.clustering_fields == ["session_id"]
+    assert made.description == avro_schema("messaging_session_summary")["doc"]
+
+    def ids() -> list[tuple]:
+        rows = [dict(row) for row in client.list_rows(str(of_summaries))]
+        return sorted((r["session_id"], r["end_user_messages"], r["unanswered_us"]) for r in rows)
+
+    day_us = 86_400_000_000
+    before = [("a", 1, day_us * 3 // 2 + 1), ("b", 1, 2 * day_us)]
+    assert ids() == before
+    put_inputs(tmp_path, c="2024-10-02T00:00:00Z")
+    words += ["--output_table", f"{target.project}:{target.dataset}.{target.table}"]
+    words += ["--temp_location", storage.path("tmp")]
+    words += ["--closed_from", "2024-10-02", "--closed_until", "2024-10-03"]
+    status, err = run(*words)
+    assert status == 0, err
+    assert err.endswith(f"published in {target} and {of_summaries}\n")
+    assert ids() == [("b", 1, 2 * day_us), ("c", 1, day_us)]
+    assert {row["MessagingSessionId"] for row in rows_of(client, target)} == {"c"}
+    assert sorted(names_of(client, target)) == ["metrics", "summaries"]
+
+
+def test_a_table_of_summaries_gives_the_page_that_files_give(client, target, run, tmp_path):
+    put_inputs(tmp_path, a="2024-10-02T12:00:00.000001Z", b="2024-10-03T00:00:00Z")
+    table = f"{target.project}:{target.dataset}.summaries"
+    for place in (table, "@summaries"):
+        status, err = run("--session_summary", place, "--output", "@out")
+        assert status == 0, err
+    pages = []
+    for source in (f"bigquery:{table.replace(':', '.')}", f"{tmp_path}/summaries/*.avro"):
+        words = ["--summaries", source, "--output", f"{tmp_path}/page.html", RUNNER]
+        assert report.main(words) == 0
+        pages.append((tmp_path / "page.html").read_bytes())
+    assert pages[0] == pages[1]
+    assert b">2</dd>" in pages[0]
+
+
 def test_a_run_makes_the_table(client, target, storage, run, tmp_path):
     put_inputs(tmp_path, a="2024-10-02T12:00:00.000001Z", b="2024-10-03T00:00:00Z")
     assert run("--output", "@out")[0] == 0
@@ -362,7 +414,7 @@ def test_a_load_that_fails_and_is_tried_again(client, target, storage):
     here = TableRange(target)
 
     def put_object(name: str, ids: list[str]) -> tuple[str, int]:
-        content = records.encode(metrics(ids), "avro")
+        content = encode(RECORDS, metrics(ids), "avro")
         return storage.put(f"{name}.avro", content), len(ids) * 6
 
     here.replace([put_object("old", ["old"])], f"{target.dataset}a")
@@ -372,7 +424,7 @@ def test_a_load_that_fails_and_is_tried_again(client, target, storage):
     with pytest.raises(OutputError):
         here.replace([one, two], f"{target.dataset}b")
     assert rows_of(client, target) == before
-    with pytest.raises(OutputError, match=": 12 of 13 records were loaded; nothing was replaced"):
+    with pytest.raises(OutputError, match=": 12 of 13 metrics were loaded; nothing was replaced"):
         here.replace([(one[0], 13)], f"{target.dataset}c")
     assert rows_of(client, target) == before
     here.replace([one, put_object("two", ["c"])], f"{target.dataset}d")
@@ -383,7 +435,7 @@ def test_a_load_that_fails_and_is_tried_again(client, target, storage):
 
 def test_a_bundle_that_is_tried_again_starts_no_second_job(client, target, storage):
     here = TableRange(target)
-    files = [(storage.put("a.avro", records.encode(metrics(["a"]), "avro")), 6)]
+    files = [(storage.put("a.avro", encode(RECORDS, metrics(["a"]), "avro")), 6)]
     here.replace(files, target.dataset)
     first = rows_of(client, target)
     jobs = {job.job_id for job in client.list_jobs()}
@@ -413,7 +465,7 @@ def test_days_beyond_the_limit_of_a_statement(client, target, tmp_path, monkeypa
     [
         (
             {**{f["name"]: f["type"] for f in bigquery_schema()}, "LoadedBy": "STRING"},
-            "column LoadedBy is REQUIRED, and records have no such field",
+            "column LoadedBy is REQUIRED, and metrics have no such field",
         ),
         ({"Name": "STRING"}, "column MessagingSessionId is missing, it must be STRING"),
         (

@@ -2,10 +2,12 @@
 
 import csv
 import gzip
+import http.client
 import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -18,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+import urllib3
 
 from tests import cli
 from tests.cli import ROOT, RUNNER, output_bytes
@@ -25,6 +28,7 @@ from tests.emulators import EXPIRED, FORBIDDEN, Storage
 from tests.test_publishing import NEW, NEXT, OLD, USERS, owned
 from transforms import formats, leases, publishing, writing
 from transforms.errors import OutputError
+from transforms.files import open_input, reason
 
 EXPORT = ROOT / "examples" / "export"
 SUCCESS = {"_SUCCESS": b""}
@@ -160,6 +164,77 @@ def test_reads_each_format_in_parts(suffix, storage, run, tmp_path, monkeypatch)
     assert local.replace(f"{tmp_path}/", storage.path("in/deep/") + "/") == remote
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".jsonl", ".json", ".parquet", ".avro"])
+def test_a_file_that_is_gone_while_it_is_read(suffix, storage, run, tmp_path, monkeypatch):
+    """Whenever that is, there is one line: which file, what the store says, what to do."""
+    put_days(storage, 1)
+    rows = [
+        dict(zip(MESSAGES.split(","), ["s1-0", "m", "2024-10-01T12:00:00Z", "Agent"], strict=True))
+    ]
+    content = write_as(suffix, rows, tmp_path / f"m{suffix}")
+    path, sessions = storage.path(f"m{suffix}"), storage.path("in/s.csv")
+    words = ["--messages", path, "--sessions", sessions, "--output", storage.path("out")]
+    found = set()
+    for number in range(1, 50):
+        storage.put(f"m{suffix}", content)
+        left = number
+
+        def look(request: Any) -> None:
+            nonlocal left
+            if f"m{suffix}" in request.url:
+                left -= 1
+                if not left:
+                    storage.delete(f"m{suffix}")
+
+        with monkeypatch.context() as patch:
+            watch(look, patch)
+            status, err = run(*words)
+        if left > 0:
+            break
+        assert status in (1, 2) and err.count("\n") == 1, err
+        found.add(err)
+    else:
+        pytest.fail("too many requests")
+    assert status == 0
+    said = [
+        "can't be listed: Object %s not found",  # so the emulator says
+        "no such file",
+        "can't be read: the store answers 404",
+        "can't be read: reading broke off (the store answers 404); run the same again",
+    ]
+    assert found == {f"session-metrics: {path}: {text}\n" for text in said}
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_store_that_does_not_answer(attempts, storage, monkeypatch):
+    """What the client says of its tries, of hosts and of objects in memory is left out."""
+    from google.api_core.retry import Retry
+
+    path = storage.put("m.csv", b"")
+    with open_input(path) as file:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+        def go_astray(*_: Any, **__: Any) -> bytes:
+            return requests.get(nowhere).content
+
+        call = Retry(lambda error: True, timeout=0)(go_astray) if attempts > 1 else go_astray
+        monkeypatch.setattr(file._file._blob, "download_as_bytes", call)
+        with pytest.raises(OSError) as told:
+            file.read()
+    assert str(told.value) == (
+        "reading broke off (Failed to establish a new connection: [Errno 111] Connection refused); "
+        "run the same again"
+    )
+
+
+def test_bytes_of_a_file_are_in_no_error():
+    inner = http.client.IncompleteRead(b"private words", 9)
+    outer = urllib3.exceptions.ProtocolError("Connection broken", inner)
+    error = requests.exceptions.ChunkedEncodingError(outer)
+    assert reason(error) == "IncompleteRead(13 bytes read, 9 more expected)"
+
+
 # Writing.
 
 
@@ -168,17 +243,29 @@ def test_reads_each_format_in_parts(suffix, storage, run, tmp_path, monkeypatch)
 def test_writes_what_it_writes_to_disk(output_format, partition_by, storage, run, tmp_path):
     source = put_days(storage, 3)
     more = f"--output_format {output_format} --partition_by {partition_by} --max_reject_ratio 0.1"
-    local = run(*job(source, tmp_path / "out", f"{more} --summary {tmp_path}/out/counts.json"))
-    remote = run(*job(source, storage.path("out"), f"{more} --summary {storage.path('s.json')}"))
+    beside = f"--summary {tmp_path}/out/counts.json --report {tmp_path}/out/page.html"
+    local = run(*job(source, tmp_path / "out", f"{more} {beside}"))
+    beside = f"--summary {storage.path('s.json')} --report {storage.path('page.html')}"
+    remote = run(*job(source, storage.path("out"), f"{more} {beside}"))
     assert (local.status, remote.status) == (0, 0)
     expected = output_bytes(tmp_path / "out")
-    counts = expected.pop("counts.json")
+    counts, page = expected.pop("counts.json"), expected.pop("page.html")
     assert contents(storage) == expected | SUCCESS
     assert storage.get("s.json") == counts
+    assert storage.get("page.html") == page
     assert sorted(storage.list()) == sorted(
-        ["in/m.csv", "in/s.csv", "s.json", *(f"out/{name}" for name in expected | SUCCESS)]
+        [
+            "in/m.csv",
+            "in/s.csv",
+            "page.html",
+            "s.json",
+            *(f"out/{name}" for name in expected | SUCCESS),
+        ]
     )
-    assert remote.err.splitlines()[-1] == f"published in {storage.path('out')}"
+    assert remote.err.splitlines()[-2:] == [
+        f"published in {storage.path('out')}",
+        f"the page is {storage.path('page.html')}",
+    ]
 
 
 def test_rejects_outside(storage, run):
@@ -314,6 +401,11 @@ NOTHING_HAS_MOVED, ALL_IS_COPIED = ("/batch/", 2), ("/batch/", 3)
 
 def kill_before(moment: Moment, patch: pytest.MonkeyPatch) -> None:
     """Has this process killed before a request goes out."""
+    act_before(moment, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
+
+
+def act_before(moment: Moment, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
+    """Has something done before a request goes out."""
     said, left = moment
 
     def look(request: Any) -> None:
@@ -322,7 +414,7 @@ def kill_before(moment: Moment, patch: pytest.MonkeyPatch) -> None:
         if said.encode() in request.url.encode() + body.replace(b"out/", b""):
             left -= 1
             if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+                act()
 
     watch(look, patch)
 
@@ -464,6 +556,45 @@ def test_what_goes_wrong_on_the_way_is_told(storage, output, monkeypatch):
     assert contents(storage, ".out.staging") == {}
 
 
+INTERRUPTED = {
+    "before it publishes": (("_plan.json", 1), "nothing was published"),
+    "when files are copied": (
+        ALL_IS_COPIED,
+        "publishing in @ had begun: the next run ends it, _SUCCESS is missing until then",
+    ),
+    "when all is done": (("prefix=.out.staging", 3), "published already in @"),
+}
+
+
+@pytest.mark.parametrize(("moment", "said"), INTERRUPTED.values(), ids=INTERRUPTED)
+def test_interrupted(moment, said, storage, run, monkeypatch):
+    """Ctrl-C: what is said is what is there."""
+    source, output = put_days(storage, 1), storage.path("out")
+    words = job(source, output, "--max_reject_ratio 0.1")
+    assert run(*words).status == 0
+    put_days(storage, 2)
+    old = contents(storage)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        publish = publishing._publish_remote
+
+        def publish_and_see(*args: Any) -> None:
+            act_before(moment, interrupt, patch)
+            publish(*args)
+
+        patch.setattr(publishing, "_publish_remote", publish_and_see)
+        status, err = run(*words)
+    assert (status, err) == (1, f"session-metrics: interrupted; {said}\n".replace("@", output))
+    left = contents(storage)
+    assert (left == old) == (said == "nothing was published")
+    assert ("_SUCCESS" in left) == ("_SUCCESS" not in said)
+    assert run(*words).status == 0
+    assert contents(storage, ".out.staging") == {}
+
+
 MOMENTS = {
     "before it publishes": ("_plan.json", 1),
     "when files are copied": ALL_IS_COPIED,
@@ -554,6 +685,30 @@ def test_a_lease_is_renewed(storage, monkeypatch):
     assert storage.list() == {}
 
 
+def test_of_two_that_take_over_a_lease_one_has_it(storage, monkeypatch):
+    """The other comes between the look at the lease that has run out and the write."""
+    storage.put("lease", b"of a run that was killed")
+    monkeypatch.setattr(leases, "LEASE_S", 0)
+    urls: list[str] = []
+    waiting = ["the other"]
+    taken: list[leases.Lease] = []
+
+    def overtake(request: Any) -> None:
+        looked_at = "/o/lease?" in "".join(urls[-1:])
+        urls.append(request.url)
+        if looked_at and waiting:
+            waiting.pop()
+            taken.append(leases.Lease(storage.path("lease")))
+
+    with monkeypatch.context() as patch:
+        watch(overtake, patch)
+        with pytest.raises(leases.HeldError):
+            leases.Lease(storage.path("lease"))
+    taken[0].renew()
+    taken[0].release()
+    assert storage.list() == {}
+
+
 # Errors: one line, status 2, before any work.
 
 DENIED = f"does not have storage.objects access to the bucket {FORBIDDEN}."
@@ -579,6 +734,7 @@ BAD = {
     "forbidden rejects": (f"--rejects gs://{FORBIDDEN}/bad", DENIED),
     "forbidden summary": (f"--summary gs://{FORBIDDEN}/s.json", DENIED),
     "no bucket for the summary": ("--summary gs://nowhere/s.json", "no such bucket"),
+    "forbidden report": (f"--report gs://{FORBIDDEN}/page.html", DENIED),
 }
 
 

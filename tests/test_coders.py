@@ -82,3 +82,8 @@ with coders.spilling():
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "can't hold the batches that are grouped: File too large; set TMPDIR" in run.stdout
+
+
+def test_an_encoded_batch_is_no_key():
+    """The same batch, twice in the file, is at two places."""
+    assert not RecordBatchCoder().is_deterministic()

@@ -259,7 +259,7 @@ def test_package_has_the_modules_and_data_and_nothing_else(package):
         path.relative_to(ROOT).as_posix()
         for top in tops
         for path in (ROOT / top).iterdir()
-        if path.suffix in (".py", ".avsc", ".json")
+        if path.suffix in (".py", ".avsc", ".json", ".css")
     }
     assert {name for name in names if name.startswith(tops) and "." in name} == wanted
     assert not [name for name in names if re.match("(tests|benchmarks|examples|templates)", name)]
@@ -355,6 +355,7 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     ]
     args = [*inputs, *on_dataflow(storage), "--setup_file", "./setup.py"]
     args += f"""--dataflow_endpoint {dataflow.url} --summary {storage.path("summary.json")}
+        --report {storage.path("page.html")}
         --machine_type n1-standard-4 --max_num_workers 10 --labels team=care
         --service_account_email worker@{PROJECT}.iam.gserviceaccount.com""".split()
     run = submit(sys.executable, checkout, storage, *args)
@@ -370,6 +371,7 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
         "fold 0 0 0.0",
         "write 0 0 0.0",
         f"published in {storage.path('out')}",
+        f"the page is {storage.path('page.html')}",
     ]
 
     (request,) = dataflow.jobs
@@ -404,11 +406,13 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     assert replay.returncode == 0, replay.stderr
     here = tmp_path / "here"
     argv = [*inputs, "--max_reject_ratio", "0.05", "--output", str(here), RUNNER]
-    assert session_metrics.main([*argv, "--summary", str(tmp_path / "summary.json")]) == 0
+    argv += ["--summary", str(tmp_path / "summary.json"), "--report", str(tmp_path / "page.html")]
+    assert session_metrics.main(argv) == 0
     published = {name.removeprefix("out/"): data for name, data in storage.contents("out/").items()}
     assert published.pop(publishing.SUCCESS) == b""
     assert published == output_bytes(here)
     assert storage.get("summary.json") == (tmp_path / "summary.json").read_bytes()
+    assert storage.get("page.html") == (tmp_path / "page.html").read_bytes()
     assert json.loads(replay.stdout) == json.loads(storage.get("summary.json"))
 
 
@@ -510,6 +514,7 @@ BAD_USAGE = {
     "output": ("--output out", "--output out: Dataflow has no files of this machine"),
     "rejects": ("--rejects bad", "--rejects bad: Dataflow has no files of this machine"),
     "summary": ("--summary s.json", "--summary s.json: Dataflow has no files of this machine"),
+    "report": ("--report p.html", "--report p.html: Dataflow has no files of this machine"),
     "no project": ("--project=", "Invalid Project ID ()"),
 }
 
@@ -587,6 +592,19 @@ VALUES = {
     "sessions": _INPUT,
     "channels": _INPUT,
     "summary": _FILES,
+    "report": _FILES,
+    "report_time_zone": (
+        ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"],
+        ["", "Europe Berlin", "/Berlin", "Europe/", "Europe//Berlin", "+01:00"],
+    ),
+    "session_summary": (
+        [*_FOLDER[0], "my-project:metrics.sessions", "example.com:project.metrics.records_2024"],
+        [*_FOLDER[1], "project.metrics.sessions", "p:d", "p:d.t u"],
+    ),
+    "metrics": (
+        ["AgentMessageCount", "ServiceRepFirstResponseTime,AgentMessageCount"],
+        ["", "agentMessageCount", "AgentMessageCount,", "AgentMessageCount AgentMessageCount"],
+    ),
     "output": _FOLDER,
     "output_table": _TABLE,
     "rejects": _FOLDER,
@@ -622,7 +640,7 @@ def test_values_of_a_parameter(name):
         args = options._parser().parse_args([f"--{name}={value}"])
         assert getattr(args, name) not in (None, [])
         if name.endswith("_columns"):
-            assert options._columns(value, name.removesuffix("_columns"))
+            assert options.columns_of(value, name.removesuffix("_columns"))
         if name == "output_table":
             assert bigquery.parse_table(value)
 
@@ -689,7 +707,7 @@ def test_commands_of_the_page_are_understood():
         args, rest = options._parser().parse_known_args(words)
         assert [path[:15] for path in (*args.messages, *args.sessions)] == ["gs://my-bucket/"] * 2
         assert args.output == "gs://my-bucket/metrics"
-        options._check_beam_options(rest, options._parser())
+        options.check_beam_options(rest, options._parser())
 
 
 def check_parameters(found: dict[str, str]) -> None:

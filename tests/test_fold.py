@@ -1,26 +1,33 @@
 """Each rule of the fold, with the figures worked out by hand."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from transforms.batches import AGENT, BOT, END_USER
-from transforms.fold import MAX_VALUE, SECOND_US, fold, to_seconds
+from transforms.batches import AGENT, BOT, END_USER, SESSIONS
+from transforms.fold import Messages, fold
+from transforms.metrics import DEFAULT_METRICS, MAX_VALUE, METRICS, SECOND_US, to_seconds
 from transforms.policy import Policy
 
 SENDERS = {"e": END_USER, "a": AGENT, "b": BOT}
 
 
+def values_of(messages: Messages, num_sessions: int, policy: Policy) -> list[np.ndarray]:
+    """The six values of each session."""
+    folded = fold(messages, num_sessions, policy)
+    sessions = pa.RecordBatch.from_pylist([], SESSIONS)
+    return [METRICS[name].values(folded, sessions, policy) for name in DEFAULT_METRICS]
+
+
 def six(talk: str, policy: Policy | None = None) -> tuple[int, ...]:
     """The six values of one session, told as `e0 a5`: sender and second of each message."""
     parts = talk.split()
-    metrics = fold(
+    messages = Messages(
         np.zeros(len(parts), np.int32),
         np.array([round(float(p[1:]) * SECOND_US) for p in parts], np.int64),
         np.array([SENDERS[p[0]] for p in parts], np.int8),
-        1,
-        policy or Policy(),
     )
-    return tuple(int(values[0]) for values in metrics)
+    return tuple(int(values[0]) for values in values_of(messages, 1, policy or Policy()))
 
 
 # (agent messages, average agent, average end user, end-user messages, max agent, max end user)
@@ -120,14 +127,12 @@ def test_to_seconds(total_us, count, half_up, floor, ceil):
 
 
 def test_sessions_are_apart():
-    metrics = fold(
+    messages = Messages(
         np.array([0, 2, 2, 3]),
         np.array([0, 5, 9, 11], np.int64) * SECOND_US,
         np.array([END_USER, AGENT, END_USER, AGENT], np.int8),
-        5,
-        Policy(),
     )
-    assert [values.tolist() for values in metrics] == [
+    assert [values.tolist() for values in values_of(messages, 5, Policy())] == [
         [0, 0, 1, 1, 0],
         [0, 0, 0, 0, 0],
         [0, 0, 4, 0, 0],

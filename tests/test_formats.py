@@ -1081,3 +1081,20 @@ def test_a_corrupt_file_is_told_or_read_but_never_a_crash(name):
         except InputError as error:
             assert str(error).startswith(f"{name}: can't be read: ")
             assert "\n" not in str(error)
+
+
+def test_a_list_among_texts():
+    """Where the first rows have a text, a later list is still its first messaging session's id."""
+    rows = [{"session_id": "a"}, {"session_id": ["x", "0Mwb"]}, {"session_id": "[0Mwc]"}]
+    (raw,) = batches("f.jsonl", lines(rows), ["session_id"])
+    assert raw.columns["session_id"].to_pylist() == ["a", "0Mwb", "[0Mwc]"]
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n"])
+def test_a_lone_carriage_return_ends_no_line(blank):
+    """Nor where blank lines make up for the number of those that it would end."""
+    broken = b"s,m,1727870400000,Agent,a\rs,n,1727870400000,Agent,b\n" + blank
+    rows, malformed = scan("f.csv", HEADER + b"\n" + broken)
+    assert (rows, malformed) == ([], [(2, "a line end inside a field")])
+    rows, malformed = scan("f.csv", HEADER + b"\n\rs,m,1727870400000,Agent,a\n" + blank)
+    assert (rows, malformed) == ([], [(2, "a line end inside a field")])

@@ -7,7 +7,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
 
 from transforms import overlapping
 from transforms.counting import COUNTS, STAGES
@@ -93,3 +93,30 @@ def test_what_a_job_raises_is_what_ended_the_run():
     with pytest.raises(Exception, match="less than nothing") as caught:
         run(lambda pipeline: twice(pipeline | beam.Create([1, -5, 2])))
     assert find_job_error(caught.value) == "-5 is less than nothing"
+
+
+def process(do_fn, element):
+    return do_fn.process(element, 0, 0, GlobalWindow())
+
+
+def test_what_a_bundle_that_failed_has_left_is_dropped():
+    do_fn = Twice()
+    do_fn.start_bundle()
+    assert list(process(do_fn, 1)) == []
+    do_fn.start_bundle()
+    assert list(do_fn.finish_bundle()) == []
+
+
+def test_no_more_jobs_are_taken_up_than_there_are_threads():
+    made = []
+
+    class Many(Twice):
+        def jobs(self, element, extra):
+            for number in range(100):
+                made.append(number)
+                yield lambda: Done([], {"jobs": 1}, {})
+
+    do_fn = Many()
+    do_fn.start_bundle()
+    next(process(do_fn, 1))
+    assert len(made) == overlapping._THREADS + 1

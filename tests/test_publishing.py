@@ -191,12 +191,75 @@ def test_never_writes_through_a_link_to_the_live_output(output):
         publishing._exchange = kill
         publishing.publish(str(output), list(NEW), lambda name: False)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    staged = Path(publishing.staging_of(str(output))) / day
-    assert staged.samefile(output / day)
-    publishing.write_file(str(staged), b"new day")
+    staging = Path(publishing.staging_of(str(output)))
+    assert (staging / f"instead-of-{output.stat().st_ino}" / "new" / day).samefile(output / day)
+    publishing.write_file(str(staging / day), b"new day")
     assert output_bytes(output) == {day: b"old day"}
     publishing.publish(str(output), [day], owned)
     assert output_bytes(output) == {day: b"new day"}
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "renames"])
+@pytest.mark.parametrize(
+    ("earlier", "new"),
+    [(OLD | USERS, NEW), (OLD | USERS, dict.fromkeys(OLD, b"new")), ({}, NEW)],
+    ids=["other names", "same names", "none before"],
+)
+def test_killed_at_any_step_and_tried_again(earlier, new, exchange, output):
+    """The same bundle twice more, in which nothing is staged anew; the first of these dies as well."""
+    for step in range(1, 200):
+        shutil.rmtree(output.parent, ignore_errors=True)
+        put(output, earlier)
+        stage(output, new)
+        killed = killed_before(step, lambda: publish(output, new), exchange)
+        again = killed_before(step, lambda: publish(output, new), exchange)
+        for _ in range(2):
+            publish(output, new)
+            assert output_bytes(output) == new | (USERS if earlier else {}), step
+        publishing.prepare(str(output))
+        publishing.discard(str(output))
+        assert os.listdir(output.parent) == ["out"], step
+        if not killed and not again:
+            break
+    else:
+        pytest.fail("too many steps")
+    assert step > 10
+
+
+def test_two_attempts_at_one_file(output, monkeypatch):
+    """The second begins and ends while the first has written its file, but not yet under its name."""
+    staged = os.path.join(publishing.staging_of(str(output)), min(NEW))
+    replace = os.replace
+
+    def overtaken(part: str, path: str) -> None:
+        monkeypatch.setattr(os, "replace", replace)
+        publishing.write_file(path, NEW[min(NEW)])
+        os.replace(part, path)
+
+    monkeypatch.setattr(os, "replace", overtaken)
+    stage(output, NEW)
+    assert Path(staged).read_bytes() == NEW[min(NEW)]
+    publish(output, NEW)
+    assert output_bytes(output) == NEW
+    assert os.listdir(output.parent) == ["out"]
+
+
+def test_what_a_killed_attempt_has_begun_is_dropped(output):
+    path = os.path.join(publishing.staging_of(str(output)), "metrics-00007-of-00009.avro")
+    stage(output, NEW)
+    before = os.listdir(os.path.dirname(path))
+    assert killed_before(2, lambda: publishing.write_file(path, b"of an attempt that was killed"))
+    assert len(os.listdir(os.path.dirname(path))) == len(before) + 1
+    publish(output, NEW)
+    assert output_bytes(output) == NEW
+    assert os.listdir(output.parent) == ["out"]
+
+
+def test_an_attempt_that_fails_leaves_nothing(tmp_path):
+    (tmp_path / "summary").mkdir()
+    with pytest.raises(OutputError, match=r"summary: can't be written: Is a directory$"):
+        publishing.write_file(str(tmp_path / "summary"), b"{}")
+    assert os.listdir(tmp_path) == ["summary"]
 
 
 def test_a_publish_that_is_tried_again_changes_nothing(output):
@@ -215,6 +278,16 @@ def test_nothing_is_published_where_a_staged_file_is_gone(output):
     with pytest.raises(OutputError, match=f"{min(NEW)} is staged no more"):
         publish(output, NEW)
     assert output_bytes(output) == OLD | USERS
+
+
+def test_nothing_is_published_where_all_that_was_staged_is_gone(output):
+    """Files of the same names, of an earlier run, are not taken for those of this one."""
+    start_over(output)
+    publishing.prepare(str(output))
+    with pytest.raises(OutputError, match="is staged no more"):
+        publish(output, dict.fromkeys(OLD, b"new"))
+    assert output_bytes(output) == OLD | USERS
+    publishing.discard(str(output))
 
 
 def test_what_a_failed_attempt_staged_is_dropped(output):
@@ -324,17 +397,17 @@ def marker(output: Path, moment: int) -> Callable[[], bool]:
     if moment <= DAYS:
         return lambda: len(glob.glob(f"{staging}/*/metrics-*")) >= moment
     if moment == DAYS + 1:
-        return lambda: (staging / "created_date=2023-01-01").is_dir()  # linked, or exchanged
-    if moment == DAYS + 2:
-        return lambda: output.stat().st_ino != inode
-    return output.with_name(".out.old").is_dir
+        return lambda: bool(
+            glob.glob(f"{staging}/*/new/created_date=2023-01-01")
+        )  # linked, or exchanged
+    return lambda: output.stat().st_ino != inode
 
 
 def job_main(argv: list[str]) -> None:
     sys.exit(cli.call_main(*argv))
 
 
-def test_job_killed_at_ten_moments(tmp_path):
+def test_job_killed_at_any_moment(tmp_path):
     rows = [f"s{i},2024-10-0{1 + i % DAYS}T00:00:00Z" for i in range(60)]
     put(
         tmp_path,
@@ -374,11 +447,11 @@ def test_job_killed_at_ten_moments(tmp_path):
     assert whole.exitcode == 0
     new = output_bytes(tmp_path / "whole" / "out")
     assert set(old | USERS) < set(new)
-    ends = [kill(moment) for moment in range(DAYS + 4)]
+    ends = [kill(moment) for moment in range(DAYS + 3)]
     assert all(files in (old | USERS, new) for _, files in ends)
     assert sum(killed for killed, _ in ends) >= DAYS + 1
     assert [files for killed, files in ends[: DAYS + 1] if killed] == [old | USERS] * (DAYS + 1)
-    for moment in range(DAYS + 4):
+    for moment in range(DAYS + 3):
         output = tmp_path / str(moment) / "out"
         run(output, {"metrics-00000-of-00001.csv": b"next"})
         assert os.listdir(output.parent) == ["out"]

@@ -209,6 +209,12 @@ def test_check_inputs(tmp_path):
         assert told(tmp_path / name).startswith(f"{tmp_path}/{name}: can't be read: ")
 
 
+def test_a_pattern_may_have_no_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x")
+    assert match("*.csv") == match("a.csv") == [("a.csv", 1)]
+
+
 def test_a_relative_pattern_is_shown_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as caught:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
 
+import fastavro
 import pytest
 
 from tests import cli, oracle
@@ -158,6 +159,32 @@ def test_every_switch_against_the_oracle(log, tmp_path):
         assert differences(told[combination], walked(log, rows, **policy)) == {}, policy
     # No switch is without effect here: no two of the six runs gave the same.
     assert len({json.dumps(values) for values in told.values()}) == len(COMBINATIONS)
+
+
+def test_every_summary_against_the_oracle(log, tmp_path):
+    rows = curtailed(log)
+    sessions = tmp_path / "sessions.jsonl"
+    sessions.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    messages = messages_of(log)
+    for number, (response_from, bots, _, late_messages) in enumerate(COMBINATIONS[:4]):
+        policy = {"response_from": response_from, "bots": bots, "late_messages": late_messages}
+        args = [word for switch, value in policy.items() for word in (f"--{switch}", value)]
+        summaries = tmp_path / f"summaries-{number}"
+        args += ["--session_summary", str(summaries)]
+        compute(tmp_path / f"out-{number}", files_of(log)[0], sessions, *args)
+        with (summaries / "summaries-00000-of-00001.avro").open("rb") as file:
+            found = {row["session_id"]: row for row in fastavro.reader(file)}
+        walked = {
+            row["session_id"]: oracle.summary(
+                messages.get(row["session_id"], []),
+                {f"{name}_us": micros(row[name]) for name in ("started_at", "ended_at")},
+                **policy,
+            )
+            for row in rows
+        }
+        kept = {i: {name: found[i][name] for name in row} for i, row in walked.items()}
+        assert differences(kept, walked) == {}, policy
+        assert len(found) == len(rows)
 
 
 def test_order_split_and_repetition_of_rows_make_no_difference(log, tmp_path):

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import arrow_schema, avro_schema, metric_types
-from transforms import records
-from transforms.shards import METRICS
+from schemas import arrow_schema, avro_schema
+from transforms import encoding, records
+from transforms.metrics import DEFAULT_METRICS, schema_of
+from transforms.records import RECORDS
 
+METRICS = schema_of(DEFAULT_METRICS)
+SIX = list(DEFAULT_METRICS)
 FIELDS = [
     "Name",
     "MessagingSessionId",
@@ -106,11 +109,11 @@ def test_a_record_that_is_not_of_the_restricted_list_is_no_record():
 
 
 def test_name_is_a_pure_function_of_session_and_type():
-    forward = records.names(EXAMPLE.column(0)).to_pylist()
-    backward = records.names(EXAMPLE.column(0)[::-1]).to_pylist()
+    forward = records.names(EXAMPLE.column(0), SIX).to_pylist()
+    backward = records.names(EXAMPLE.column(0)[::-1], SIX).to_pylist()
     sixes = [forward[i : i + 6] for i in range(0, len(forward), 6)]
     assert sixes[::-1] == [backward[i : i + 6] for i in range(0, len(backward), 6)]
-    assert records.names(EXAMPLE.column(0)[3:5]).to_pylist() == [*sixes[3], *sixes[4]]
+    assert records.names(EXAMPLE.column(0)[3:5], SIX).to_pylist() == [*sixes[3], *sixes[4]]
     for name in forward:
         assert name[:4] == "MSM-" and name[4:].isdecimal() and len(name) == 29
     for six in sixes:
@@ -119,14 +122,14 @@ def test_name_is_a_pure_function_of_session_and_type():
 
 
 def test_names_are_distinct():
-    found = records.names(pa.array([f"0Mw{i:015d}" for i in range(100_000)])).to_pylist()
+    found = records.names(pa.array([f"0Mw{i:015d}" for i in range(100_000)]), SIX).to_pylist()
     assert len(set(found)) == 600_000
 
 
 @pytest.mark.parametrize("batch", [EXAMPLE, EXAMPLE[2:5], EXAMPLE[:0], many(5000)], ids=len)
 def test_avro(batch):
     """5,000 sessions are more than a block."""
-    content = records.encode(batch, "avro")
+    content = encoding.encode(RECORDS, batch, "avro")
     assert read_avro(content) == as_rows(batch)
     reader = fastavro.reader(io.BytesIO(content))
     assert reader.codec == "deflate"
@@ -138,7 +141,7 @@ def test_avro(batch):
 @pytest.mark.parametrize("batch", [EXAMPLE, EXAMPLE[2:5], EXAMPLE[:0], many(70_000)], ids=len)
 def test_parquet(batch):
     """70,000 sessions are more than a row group."""
-    file = pq.ParquetFile(io.BytesIO(records.encode(batch, "parquet")))
+    file = pq.ParquetFile(io.BytesIO(encoding.encode(RECORDS, batch, "parquet")))
     assert file.schema_arrow.equals(arrow_schema())
     for field, avro in zip(file.schema_arrow, avro_schema()["fields"], strict=True):
         assert field.metadata[b"description"].decode() == avro["doc"]
@@ -149,7 +152,7 @@ def test_parquet(batch):
 
 @pytest.mark.parametrize("batch", [EXAMPLE, EXAMPLE[2:5], EXAMPLE[:0]], ids=len)
 def test_csv_has_what_bulk_api_can_insert(batch):
-    text = records.encode(batch, "csv").decode()
+    text = encoding.encode(RECORDS, batch, "csv").decode()
     header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns = FIELDS[1:4]
     assert header == columns
@@ -159,7 +162,7 @@ def test_csv_has_what_bulk_api_can_insert(batch):
 
 def test_csv_quotes_as_rfc_4180():
     batch = metrics(*((i, 0, 1, 2, 3, 4, 5, 6) for i in ('a"b', "c,d", "e\r\nf", "plain")))
-    text = records.encode(batch, "csv").decode()
+    text = encoding.encode(RECORDS, batch, "csv").decode()
     assert '\n"a""b","AgentMessageCount",1\n' in text
     assert '\n"c,d","AgentMessageCount",1\n' in text
     assert '\n"e\r\nf","AgentMessageCount",1\n' in text
@@ -167,7 +170,7 @@ def test_csv_quotes_as_rfc_4180():
 
 @pytest.mark.parametrize("batch", [EXAMPLE, EXAMPLE[2:5], EXAMPLE[:0], many(5000)], ids=len)
 def test_json_lines(batch):
-    lines = records.encode(batch, "jsonl").decode().split("\n")
+    lines = encoding.encode(RECORDS, batch, "jsonl").decode().split("\n")
     assert lines.pop() == ""
     rows = [json.loads(line) for line in lines]
     for row in rows:
@@ -180,11 +183,11 @@ def test_json_lines(batch):
 
 
 def test_same_records_have_same_bytes():
-    for output_format in records.WRITERS:
-        whole = records.encode(EXAMPLE, output_format)
-        assert records.encode(EXAMPLE, output_format) == whole
+    for output_format in encoding.WRITERS:
+        whole = encoding.encode(RECORDS, EXAMPLE, output_format)
+        assert encoding.encode(RECORDS, EXAMPLE, output_format) == whole
         pieces = pa.Table.from_batches([EXAMPLE[:4], EXAMPLE[4:]]).combine_chunks().to_batches()
-        assert records.encode(pieces[0], output_format) == whole
+        assert encoding.encode(RECORDS, pieces[0], output_format) == whole
 
 
 @settings(max_examples=150, deadline=None)
@@ -202,9 +205,9 @@ def test_same_records_have_same_bytes():
 def test_avro_rows_are_those_of_fastavro(rows):
     expected = io.BytesIO()
     schema = fastavro.parse_schema(avro_schema())
-    names = records.names(pa.array([row[0] for row in rows], pa.string())).to_pylist()
+    names = records.names(pa.array([row[0] for row in rows], pa.string()), SIX).to_pylist()
     for number, row in enumerate(rows):
-        for kind, (name, value) in enumerate(zip(metric_types(), row[2:], strict=True)):
+        for kind, (name, value) in enumerate(zip(SIX, row[2:], strict=True)):
             record = {
                 "Name": names[number * 6 + kind],
                 "MessagingSessionId": row[0],
@@ -214,8 +217,8 @@ def test_avro_rows_are_those_of_fastavro(rows):
             }
             fastavro.schemaless_writer(expected, schema, record)
     batch = metrics(*rows)
-    assert records._avro_rows(batch) == expected.getvalue()
-    assert read_avro(records.encode(batch, "avro")) == as_rows(batch)
+    assert RECORDS.to_avro(batch) == expected.getvalue()
+    assert read_avro(encoding.encode(RECORDS, batch, "avro")) == as_rows(batch)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
@@ -223,5 +226,5 @@ def test_varints_are_those_of_fastavro(numbers):
     expected = io.BytesIO()
     for number in numbers:
         fastavro.schemaless_writer(expected, "long", number)
-    encoded = records._avro_integers(np.array(numbers, np.int64))
+    encoded = encoding.avro_integers(np.array(numbers, np.int64))
     assert b"".join(encoded.to_pylist()) == expected.getvalue()

@@ -9,7 +9,7 @@ from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas import avro_schema, metric_types
+from schemas import avro_schema
 from tests.cli import output_bytes
 from transforms import (
     BatchMessages,
@@ -25,6 +25,7 @@ from transforms import (
 )
 from transforms.batches import Reject
 from transforms.counting import add_counts
+from transforms.metrics import DEFAULT_METRICS
 
 END = Timestamp(micros=1_727_874_000_123_456)
 MESSAGES = [
@@ -48,7 +49,7 @@ NAMES = {
 def metric_rows(session_id: str, values: list[int]) -> list[MetricRow]:
     return [
         MetricRow(f"{NAMES[session_id]}{number}", session_id, kind, value, END)
-        for number, (kind, value) in enumerate(zip(metric_types(), values, strict=True), 1)
+        for number, (kind, value) in enumerate(zip(DEFAULT_METRICS, values, strict=True), 1)
     ]
 
 

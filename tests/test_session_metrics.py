@@ -109,6 +109,17 @@ BAD = {
     "a file for rejects": ("--rejects @m.csv", "@m.csv: is a file; name a directory"),
     "a directory for summary": ("--summary @", "is a directory; name a file"),
     "a summary nowhere": ("--summary @no/where.json", "@no is no directory"),
+    "a directory for report": ("--report @", "is a directory; name a file"),
+    "a report nowhere": ("--report @no/where.html", "@no is no directory"),
+    "a report in the place of the summary": (
+        "--summary @x --report @x",
+        "--report @x: is the file of --summary, too",
+    ),
+    "a time zone of no report": (
+        "--report_time_zone Europe/Berlin",
+        "--report_time_zone is of --report, which is not given",
+    ),
+    "no time zone": ("--report @x --report_time_zone CEST", "'CEST' is no IANA time zone"),
     "threads": (
         "--direct_running_mode multi_threading --direct_num_workers 2",
         "--direct_running_mode=multi_threading with more than one worker loses rows; use "
@@ -249,6 +260,45 @@ def test_interrupted(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["m.csv", "out", "s.csv"]
 
 
+INTERRUPTED = {  # when, at which exchange of directories or between two renames: what is said
+    ("", "before", 1): "nothing was published",
+    ("", "between", 1): "nothing was published",
+    ("", "after", 1): "published already in @out",
+    ("--rejects @bad", "before", 1): "nothing was published",
+    ("--rejects @bad", "after", 1): "published already in @bad",
+    ("--rejects @bad", "before", 2): "published already in @bad",
+    ("--rejects @bad", "between", 2): "published already in @bad",
+    ("--rejects @bad", "after", 2): "published already in @out; published already in @bad",
+}
+
+
+@pytest.mark.parametrize(("moment", "said"), INTERRUPTED.items(), ids=map(str, INTERRUPTED))
+def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
+    """Ctrl-C: what is said is what is there."""
+    more, when, left = moment
+    assert run(more)[0] == 0
+    put(small / "s.csv", SESSIONS)
+    old = output_bytes(small / "out")
+    exchange = publishing._exchange
+
+    def interrupted(one: str, other: str) -> bool:
+        nonlocal left
+        left -= 1
+        if left:
+            return exchange(one, other)
+        if when == "after":
+            exchange(one, other)
+        elif when == "between":
+            os.rename(other, publishing._old_of(other))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "_exchange", interrupted)
+        assert run(more) == (1, f"session-metrics: interrupted; {said}\n".replace("@", f"{small}/"))
+    assert (output_bytes(small / "out") == old) == ("out" not in said)
+    assert [name for name in os.listdir(small) if name.startswith(".")] == []
+
+
 # What becomes of the rows.
 
 FATES = {
@@ -323,7 +373,7 @@ def test_every_row_has_one_fate(tmp_path, run):
     assert table == COUNTS
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
-    counts, stages = session_metrics._run(options.parse(argv))
+    counts, stages = session_metrics._run(options.parse(argv), session_metrics.build)
     assert counts == COUNTS  # Beam's counters
     rows = {name: stages[f"{name}_rows"] for name in ("read", "key", "fold", "write")}
     assert rows["read"] == sum(COUNTS[name] for name in COUNTS if name.endswith("_read"))
@@ -474,10 +524,15 @@ def test_every_runner_writes_the_same_bytes(week, run):
         "--runner DirectRunner",
         "--runner DirectRunner --direct_running_mode multi_processing --direct_num_workers 2",
     ):
-        status, err = run(f"--partition_by day --summary @n.json --max_reject_ratio 0.1 {runner}")
+        beside = "--summary @n.json --report @page.html --session_summary @summaries"
+        status, err = run(f"--partition_by day {beside} --max_reject_ratio 0.1 {runner}")
         assert status == 0, err
-        outputs.append((output_bytes(week / "out"), (week / "n.json").read_bytes()))
-        assert err.splitlines()[-1] == f"published in {week}/out"
+        files = [(week / name).read_bytes() for name in ("n.json", "page.html")]
+        outputs.append((output_bytes(week / "out"), output_bytes(week / "summaries"), *files))
+        assert err.splitlines()[-2:] == [
+            f"published in {week}/out and {week}/summaries",
+            f"the page is {week}/page.html",
+        ]
     assert len(outputs[0][0]) == 5
     assert outputs[0] == outputs[1] == outputs[2]
 
@@ -588,3 +643,20 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
     assert run()[0] == 0
     assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]
     assert sorted(os.listdir(small)) == ["m.csv", "out", "s.csv"]
+
+
+@pytest.mark.parametrize(
+    ("more", "here"),
+    [
+        ("", True),
+        ("--environment_type LOOPBACK", True),
+        ("--environment_type DOCKER", False),
+        ("--environment_type EXTERNAL --environment_config localhost:50000", False),
+    ],
+)
+def test_workers_in_this_process_or_elsewhere(more, here, small):
+    """Elsewhere no batch may wait in a file of this process."""
+    argv = f"--messages {small}/m.csv --sessions {small}/s.csv --output {small}/out {more}"
+    for runner in ("DirectRunner", "FnApiRunner", "PrismRunner"):
+        words = f"{argv} --runner {runner} --prism_location /nowhere/prism".split()
+        assert options.parse(words).runs_here == here, runner

@@ -63,3 +63,17 @@ def test_a_compact_batch_has_what_the_fold_needs_and_no_more():
     assert found.column("message_id").to_pylist() == [ids[0], "m"]
     sessions = pa.RecordBatch.from_pylist([], SESSIONS)
     assert compact(sessions) is sessions
+
+
+def test_more_shards_than_a_byte_has_numbers():
+    ids = [f"s{i}" for i in range(2000)]
+    batch = compact(batch_of(["m"] * 2000, [NO_SEQUENCE] * 2000))
+    sessions = pa.array(ids).dictionary_encode()
+    batch = batch.set_column(0, batch.schema.field(0), sessions)
+    found = {
+        session_id: shard
+        for shard, piece in split_by_shard(batch, 1000)
+        for session_id in piece.column(0).to_pylist()
+    }
+    assert found == dict(zip(ids, shards_of(pa.array(ids), 1000).tolist(), strict=True))
+    assert len(set(found.values())) > 256

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests import oracle
 from transforms.batches import MESSAGES, NO_SEQUENCE, SENDERS, SESSIONS
+from transforms.metrics import DEFAULT_METRICS, schema_of
 from transforms.policy import Policy
 from transforms.sharding import compact
-from transforms.shards import METRICS, fold_shard
+from transforms.shards import fold_shard
 
 S = 1_000_000
 
@@ -46,10 +47,10 @@ def sessions(*rows: dict) -> pa.RecordBatch:
 
 def run(*batches: pa.RecordBatch, **policy) -> tuple[dict, dict]:
     """The six values by session id, and the counts; the same whatever the order of batches and rows."""
-    metrics, counts = fold_shard(batches, Policy(**policy))
-    assert metrics.schema == METRICS
+    (metrics, _), counts = fold_shard(batches, Policy(**policy))
+    assert metrics.schema == schema_of(DEFAULT_METRICS)
     shuffled = [b.take(pa.array(np.random.default_rng(1).permutation(len(b)))) for b in batches]
-    again, counts_again = fold_shard(shuffled[::-1], Policy(**policy))
+    (again, _), counts_again = fold_shard(shuffled[::-1], Policy(**policy))
     assert again.equals(metrics)
     assert counts_again == counts
     ids = metrics.column("session_id").to_pylist()
@@ -113,7 +114,7 @@ def test_unknown_creation_is_in_no_created_range():
 )
 def test_the_newest_snapshot_counts(older, newer):
     rows = [{"session_id": "a"} | older, {"session_id": "a"} | newer]
-    metrics, counts = fold_shard([sessions(*rows)], Policy())
+    (metrics, _), counts = fold_shard([sessions(*rows)], Policy())
     assert metrics.column("ended_at_us").to_pylist() == [newer["ended_at_us"]]
     assert counts == {"sessions_superseded": 1, "sessions_reported": 1}
 
@@ -259,7 +260,7 @@ def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):
             if session == session_id
         ]
         values = oracle.metrics(told, {"ended_at_us": round(ended_at * S)}, **policy)
-        expected[session_id] = tuple(values[name] for name in METRICS.names[2:])
+        expected[session_id] = tuple(values[name] for name in DEFAULT_METRICS)
     closed = sessions(*({"session_id": i, "ended_at_us": round(ended_at * S)} for i in "cab"))
     again = rows + rng.sample(
         rows, len(rows) // 2

@@ -279,3 +279,14 @@ def test_ids_of_a_dictionary_that_repeats_itself():
     twice = pa.DictionaryArray.from_arrays([0, 1, 2, None], ["a", "a", None])
     assert values.to_codes(twice).dictionary.to_pylist() == ["a"]
     assert values.to_codes(twice).to_pylist() == ["a", "a", None, None]
+
+
+def test_the_first_instant_that_every_sink_can_hold():
+    first = -62_135_596_800_000_000
+    found = values.to_instants(pa.array([first, first - 1], pa.timestamp("us")))
+    assert found.to_pylist() == [first, None]
+
+
+def test_milliseconds_with_a_fraction_are_not_less_for_being_floats():
+    """1.005 times 1000 is 1004.9999999999999."""
+    assert values.to_instants(pa.array([1.005, -1.005])).to_pylist() == [1005, -1005]

@@ -16,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli import output_bytes
-from transforms import Metrics, WriteMetrics, coders, records, writing  # noqa: F401
+from transforms import Metrics, WriteMetrics, coders, writing  # noqa: F401
 from transforms.batches import Reject
+from transforms.encoding import encode
 from transforms.errors import OutputError, TooManyRejectsError
-from transforms.shards import METRICS
+from transforms.metrics import DEFAULT_METRICS, schema_of
+from transforms.records import RECORDS
 
+METRICS = schema_of(DEFAULT_METRICS)
 DAY_US = 86_400_000_000
 
 
@@ -48,6 +51,7 @@ def write(
             | "Batches" >> beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch),
             pipeline | "Rejects" >> beam.Create(rejects, reshuffle=False),
             pipeline | "Counts" >> beam.Create(counts, reshuffle=False),
+            pipeline | "Summaries" >> beam.Create([], reshuffle=False),
         )
         total = writing.add_counts([*counts, {"records_written": sum(map(len, batches)) * 6}])
         assert_that(found | dataclasses.replace(to), equal_to([total]))
@@ -88,7 +92,7 @@ def test_files_are_cut_by_session_id(small_files, tmp_path):
 
 
 def jsonl(batch: pa.RecordBatch) -> str:
-    return records.encode(batch, "jsonl").decode()
+    return encode(RECORDS, batch, "jsonl").decode()
 
 
 @settings(max_examples=50, deadline=None)
@@ -98,11 +102,11 @@ def test_pieces_of_files_hold_each_session_once_in_order(ids, shards, seed):
     writing.SESSIONS_PER_FILE, writing._SAMPLED = 5, 3
     try:
         batches = split(sorted(ids), shards, seed)
-        samples = [s for b in batches for _, s in writing.sample_sessions(b, False)]
+        samples = [s for b in batches for _, s in writing.sample_sessions(b, RECORDS, False)]
         starts = writing.cut(samples)
         pieces: dict[tuple, list[str]] = {}
         for batch in batches:
-            for key, piece in writing.split_by_file(batch, False, {"": starts}):
+            for key, piece in writing.split_by_file(batch, RECORDS, False, {"": starts}):
                 pieces.setdefault(key, []).extend(piece.column(0).to_pylist())
     finally:
         writing.SESSIONS_PER_FILE, writing._SAMPLED = size, sampled

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from transforms.reading import ReadMessages as ReadMessages
     from transforms.reading import ReadMessagesAndSessions as ReadMessagesAndSessions
     from transforms.reading import ReadSessions as ReadSessions
+    from transforms.reading import ReadSummaries as ReadSummaries
+    from transforms.reporting import BuildReport as BuildReport
+    from transforms.reporting import ReportPage as ReportPage
     from transforms.rows import BatchMessages as BatchMessages
     from transforms.rows import BatchSessions as BatchSessions
     from transforms.rows import ToRows as ToRows
@@ -30,7 +33,14 @@ _MODULES = {
     "schemas.rows": ("MessageRow", "MetricRow", "SessionRow"),
     "transforms.computing": ("ComputeSessionMetrics", "Metrics"),
     "transforms.policy": ("Policy",),
-    "transforms.reading": ("Batches", "ReadMessages", "ReadMessagesAndSessions", "ReadSessions"),
+    "transforms.reading": (
+        "Batches",
+        "ReadMessages",
+        "ReadMessagesAndSessions",
+        "ReadSessions",
+        "ReadSummaries",
+    ),
+    "transforms.reporting": ("BuildReport", "ReportPage"),
     "transforms.rows": ("BatchMessages", "BatchSessions", "ToRows"),
     "transforms.writing": ("WriteMetrics",),
 }

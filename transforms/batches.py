@@ -1,4 +1,4 @@
-"""The canonical batches: one Arrow layout each for messages and sessions, whatever they came from.
+"""The canonical batches: one Arrow layout for each kind of input, whatever its rows came from.
 
 `normalize_*` takes the columns of one piece of an input as they were read and gives the canonical
 batch, the rejects and the counts. Pure functions; no Beam.
@@ -6,14 +6,14 @@ batch, the rejects and the counts. Pure functions; no Beam.
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import aliases
+from schemas import aliases, arrow_schema, metric_types
 from transforms import values
 from transforms.errors import InputError
 
@@ -21,6 +21,7 @@ END_USER, AGENT, BOT = 0, 1, 2
 SENDERS = {"EndUser": END_USER, "Agent": AGENT, "Bot": BOT, "Chatbot": BOT, "AiAgent": BOT}
 NEVER_COUNTED = ("System", "Supervisor", "Router")
 MESSAGE_ENTRY_TYPES = ("Text", "Message", "MESSAGE")
+MAX_VALUE = 999_999_999  # of a metric: the field has nine digits
 NO_SEQUENCE = np.iinfo(np.int64).min  # a message without a sequence comes before any with one
 _NEVER_COUNTED, _UNKNOWN_SENDER = 3, 4
 
@@ -45,8 +46,22 @@ SESSIONS = pa.schema(
         pa.field("ended_at_us", pa.int64()),
         pa.field("created_at_us", pa.int64()),
         pa.field("modified_at_us", pa.int64()),
+        pa.field("accepted_at_us", pa.int64()),
+        pa.field("routed_at_us", pa.int64()),
     ]
 )
+RECORDS = pa.schema(
+    [
+        pa.field("session_id", _ID, nullable=False),
+        pa.field("metric_type", pa.int8(), nullable=False),  # its place in `schemas.metric_types`
+        pa.field("value", pa.int64(), nullable=False),
+    ]
+)
+SUMMARIES = pa.schema(
+    [arrow_schema("messaging_session_summary").field(n) for n in aliases("summaries")]
+)
+"""Those fields of a summary that a report is made of."""
+_INSTANTS = ("started_at", "ended_at", "created_at", "modified_at", "accepted_at", "routed_at")
 
 Counts = dict[str, int]
 
@@ -88,6 +103,12 @@ class Normalized(NamedTuple):
     counts: Counts
 
 
+_PARSERS: Mapping[pa.DataType, Callable[[pa.Array], pa.Array]] = {
+    pa.int64(): values.to_integers,
+    pa.bool_(): values.to_booleans,
+    pa.timestamp("us", "UTC"): values.to_instants,
+}
+
 _NAME = re.compile(r"[A-Za-z_][\w.]{0,79}", re.ASCII)
 
 
@@ -122,21 +143,24 @@ class ColumnNames:
         """Every name, each once."""
         return list(dict.fromkeys(name for names in self.names.values() for name in names))
 
-    def check(self, found: Sequence[str], source: str) -> None:
-        """Raises InputError where a required column is under none of its names in `found`."""
+    def check(self, found: Sequence[str], source: str, needed: Collection[str] = ()) -> None:
+        """Raises InputError where a required or needed column is under none of its names in `found`."""
         missing = [
             column
             for column, entry in aliases(self.kind).items()
-            if entry["required"] and not set(self.names[column]) & set(found)
+            if (entry["required"] or column in needed) and not set(self.names[column]) & set(found)
         ]
         if missing:
             # A file without a header has a row in its place: anybody's words.
             shown = ", ".join(name for name in found[:40] if _NAME.fullmatch(name))
             shown += ", ..." if len(found) > 40 else ""
-            mapped = ",".join(f"{column}=Their.Name" for column in missing)
+            hint = ""
+            if self.kind in ("messages", "sessions"):
+                mapped = ",".join(f"{column}=Their.Name" for column in missing)
+                hint = f". Map them with --{self.kind.rstrip('s')}_columns {mapped}"
             raise InputError(
                 f"{source}: no column for {', '.join(missing)} of the {self.kind}; found: "
-                f"{shown or 'none'}. Map them with --{self.kind.rstrip('s')}_columns {mapped}"
+                f"{shown or 'none'}{hint}"
             )
 
     def pick(self, raw: RawBatch, column: str) -> list[tuple[str, pa.Array]]:
@@ -239,7 +263,7 @@ def normalize_sessions(
     check.reject("session_id_missing", _nulls(session_id))
     check.reject("status_missing", _nulls(status))
     instants = {}
-    for column in ("started_at", "ended_at", "created_at", "modified_at"):
+    for column in _INSTANTS:
         instants[column], stated = _parsed(raw, names, column, values.to_instants)
         unclear = _nulls(instants[column]) & ~_nulls(stated)
         check.reject(f"{column}_invalid", unclear, stated)
@@ -255,6 +279,8 @@ def normalize_sessions(
             instants["ended_at"],
             pc.coalesce(instants["created_at"], instants["started_at"]),
             instants["modified_at"],
+            instants["accepted_at"],
+            instants["routed_at"],
         ],
         schema=pa.schema([field.with_nullable(True) for field in SESSIONS]),
     )
@@ -271,6 +297,66 @@ def normalize_channels(
     check.reject("channel_id_missing", _nulls(channel))
     pairs = zip(channel.to_pylist(), platform.to_pylist(), strict=True)
     return {c: p for c, p in pairs if c and p}, check.rejects(), check.counts
+
+
+def normalize_records(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
+    """Makes Salesforce's own records of raw rows.
+
+    A record of a type that there is not is skipped before anything else of the row is looked at.
+
+    Args:
+      raw: the rows as read.
+      names: where the columns are.
+      source: the file, for the rejects.
+
+    Returns:
+      A batch of schema `RECORDS`; rejects; counts `records_read`, `records_skipped_metric_type` and
+      `records_rejected_<reason>`.
+    """
+    check = _Checks("records", raw, source)
+    named = _codes(raw, names, "metric_type")
+    known = pc.index_in(named.dictionary, pa.array(metric_types())).cast(pa.int8())
+    metric_type = known.take(named.indices)
+    check.skip("metric_type", _nulls(metric_type) & ~_nulls(named))
+
+    session_id = values.to_session_ids(_codes(raw, names, "session_id"))
+    value, stated = _parsed(raw, names, "metric_value", values.to_integers)
+    possible = pc.and_(pc.greater_equal(value, 0), pc.less_equal(value, MAX_VALUE))
+
+    check.reject("session_id_missing", _nulls(session_id))
+    check.reject("metric_type_missing", _nulls(named))
+    check.reject("metric_value_missing", _nulls(stated))
+    check.reject("metric_value_invalid", ~_numpy(possible.fill_null(False)), stated)
+
+    batch = pa.RecordBatch.from_arrays(
+        [session_id, metric_type, value],
+        schema=pa.schema([field.with_nullable(True) for field in RECORDS]),
+    )
+    return check.result(batch, RECORDS, session_id)
+
+
+def normalize_summaries(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
+    """Makes a batch of summaries of schema `SUMMARIES`; counts `summaries_read` and those rejected.
+
+    A value is rejected as `<column>_invalid` where it is of another type or negative, as
+    `<column>_missing` where there must be one.
+    """
+    check = _Checks("summaries", raw, source)
+    columns = []
+    for field in SUMMARIES:
+        if pa.types.is_string(field.type):
+            column = _first(raw, names, field.name, values.to_text)
+        else:
+            column, stated = _parsed(raw, names, field.name, _PARSERS[field.type])
+            if pa.types.is_int64(field.type):
+                column = pc.if_else(pc.less(column, 0), pa.scalar(None, pa.int64()), column)
+            check.reject(f"{field.name}_invalid", _nulls(column) & ~_nulls(stated), stated)
+        if not field.nullable:
+            check.reject(f"{field.name}_missing", _nulls(column))
+        columns.append(column.cast(field.type))
+    schema = pa.schema([field.with_nullable(True) for field in SUMMARIES])
+    batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+    return check.result(batch, SUMMARIES, columns[0])
 
 
 def _first(

@@ -16,19 +16,20 @@ import io
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import avro_schema, bigquery_schema, metric_types
-from transforms import formats, records
+from schemas import avro_schema, bigquery_schema
+from transforms import formats
 from transforms.batches import ColumnNames, RawBatch
+from transforms.encoding import Kind, encode
 from transforms.errors import InputError, JobError, OutputError
-from transforms.fold import MAX_VALUE
-from transforms.shards import METRICS
+from transforms.metrics import MAX_VALUE
+from transforms.records import RECORDS
 
 INPUT_PREFIX = "bigquery:"
 FILES_PER_LOAD = 10_000
@@ -40,7 +41,7 @@ _CHECK_TIMEOUT_S = 30.0
 _ROW_BYTES = 64  # of the canonical columns, roughly
 _DAY_US = 86_400_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-_TABLE = re.compile(r"(?P<project>[a-z][\w.:-]*)[:.](?P<dataset>\w+)\.(?P<table>[\w-]+)")
+TABLE = re.compile(r"(?P<project>[a-z][\w.:-]*)[:.](?P<dataset>\w+)\.(?P<table>[\w-]+)")
 _TYPES = {"INT64": "INTEGER"}  # the other name of a type that a schema may have
 
 Range = tuple[int | None, int | None]
@@ -64,7 +65,7 @@ def parse_table(text: str) -> Table:
     Raises:
       JobError: it is neither.
     """
-    found = _TABLE.fullmatch(text)
+    found = TABLE.fullmatch(text)
     if not found:
         raise JobError(f"{text}: not of the form PROJECT:DATASET.TABLE")
     return Table(**found.groupdict())
@@ -135,10 +136,12 @@ class TableRange:
     Attributes:
       table: the table; it is made where there is none.
       closed_us: the range; without bounds it is the whole table.
+      kind: what its rows are.
     """
 
     table: Table
     closed_us: Range = (None, None)
+    kind: Kind = RECORDS
 
     def check(self) -> None:
         """Looks at the dataset and the table, so that a mistake is told before any work.
@@ -163,7 +166,7 @@ class TableRange:
         if found.table_type not in (None, "TABLE"):
             raise OutputError(f"{self.table}: is a {found.table_type.lower()}, not a table")
         types = {f.name: f.field_type for f in found.schema if f.mode != "REPEATED"}
-        for field in bigquery_schema():
+        for field in bigquery_schema(self.kind.schema):
             kind = types.pop(field["name"], "missing")
             if _TYPES.get(kind, kind) != field["type"]:
                 raise OutputError(
@@ -172,17 +175,17 @@ class TableRange:
         needed = [f.name for f in found.schema if f.name in types and f.mode == "REQUIRED"]
         if needed:
             raise OutputError(
-                f"{self.table}: column {needed[0]} is REQUIRED, and records have no such field"
+                f"{self.table}: column {needed[0]} is REQUIRED, and {self.kind.files} have no such field"
             )
 
     def replace(self, files: Iterable[tuple[str, int]], run: str) -> None:
-        """Puts the records of Avro files in place of the range's rows, at once or not at all.
+        """Puts the rows of Avro files in place of the range's rows, at once or not at all.
 
         They are loaded into a table beside it, which expires by itself. Jobs are named after the run:
         called again, it waits for those that there are and starts no second one.
 
         Args:
-          files: their paths, all of this machine or all `gs://`, and the numbers of their records.
+          files: their paths, all of this machine or all `gs://`, and the numbers of their rows.
           run: letters and digits that no other run has.
 
         Raises:
@@ -192,12 +195,12 @@ class TableRange:
         client, missing = _client_and_missing(self.table)
         with _explained(self.table, OutputError):
             dataset = client.get_dataset(".".join(self.table[:2]))
-            client.create_table(_described(self.table), exists_ok=True)
+            client.create_table(_described(self.table, self.kind), exists_ok=True)
             staging = self.table._replace(table=f"{self.table.table}_staging_{run}")
-            client.create_table(_staged(staging), exists_ok=True)
+            client.create_table(_staged(staging, self.kind), exists_ok=True)
 
             def once(name: str, start: Callable[..., Any]) -> Any:
-                job_id = f"session-metrics-{run}-{name}"
+                job_id = f"session-{self.kind.files}-{run}-{name}"
                 try:
                     return client.get_job(job_id, location=dataset.location)
                 except missing:
@@ -208,14 +211,17 @@ class TableRange:
                     return client.get_job(job_id, location=dataset.location)
 
             loads = [
-                once(f"load-{number:05d}", functools.partial(_load, client, staging, paths))
+                once(
+                    f"load-{number:05d}",
+                    functools.partial(_load, client, self.kind, staging, paths),
+                )
                 for number, paths in enumerate(_groups(files))
             ]
             loaded = sum(job.result().output_rows for job in loads)
             expected = sum(number for _, number in files)
             if loaded != expected:
                 raise OutputError(
-                    f"{self.table}: {loaded:,} of {expected:,} records were loaded; "
+                    f"{self.table}: {loaded:,} of {expected:,} {self.kind.files} were loaded; "
                     "nothing was replaced"
                 )
 
@@ -235,9 +241,10 @@ class TableRange:
         most_us = (PARTITIONS_PER_STATEMENT - 1) * _DAY_US
         if start is not None and end is not None and end - start <= most_us:
             return []
+        ended = self.kind.ended_field
         rows = query(
-            f"SELECT DISTINCT DATE(CreatedDate) AS day FROM (SELECT CreatedDate FROM `{self.table}` "
-            f"WHERE {_in_range(self.closed_us)} UNION ALL SELECT CreatedDate FROM `{staging}`) "
+            f"SELECT DISTINCT DATE({ended}) AS day FROM (SELECT {ended} FROM `{self.table}` "
+            f"WHERE {_in_range(self.closed_us, ended)} UNION ALL SELECT {ended} FROM `{staging}`) "
             "ORDER BY day"
         )
         days = [(row.day - _EPOCH.date()).days for row in rows]
@@ -255,33 +262,42 @@ class TableRange:
         return ";\n".join(["BEGIN TRANSACTION", *merges, "COMMIT TRANSACTION;"])
 
     def _merge(self, staging: Table, closed_us: Range) -> str:
-        names = ", ".join(field["name"] for field in bigquery_schema())
+        names = ", ".join(field["name"] for field in bigquery_schema(self.kind.schema))
+        ended = self.kind.ended_field
         return (
             f"MERGE `{self.table}` AS T\n"
-            f"USING (SELECT * FROM `{staging}` WHERE {_in_range(closed_us)}) AS S\n"
+            f"USING (SELECT * FROM `{staging}` WHERE {_in_range(closed_us, ended)}) AS S\n"
             "ON FALSE\n"
-            f"WHEN NOT MATCHED BY SOURCE AND {_in_range(closed_us, 'T.CreatedDate')} THEN DELETE\n"
+            f"WHEN NOT MATCHED BY SOURCE AND {_in_range(closed_us, f'T.{ended}')} THEN DELETE\n"
             f"WHEN NOT MATCHED BY TARGET THEN INSERT ({names}) VALUES ({names})"
         )
 
 
-def check_records(metrics: pa.RecordBatch) -> None:
-    """Looks at the rows of schema `METRICS` that records are made of.
+def check_rows(kind: Kind, batch: pa.RecordBatch) -> None:
+    """Looks at the batch that rows of a kind are made of.
 
     Raises:
-      OutputError: a record would not be as the schema says.
+      OutputError: a row would not be as the schema says.
     """
-    for name in metrics.schema.names:
-        if metrics.column(name).null_count:
-            raise OutputError(f"a record without {name}; nothing was published")
-    bounds = {name: (0, MAX_VALUE) for name in metric_types()}
-    bounds["ended_at_us"] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
-    for name, (least, most) in bounds.items():
-        found = pc.min_max(metrics.column(name)).as_py()
-        if len(metrics) and not least <= found["min"] <= found["max"] <= most:
-            raise OutputError(f"a record with {name} out of range; nothing was published")
-    if pc.any(pc.equal(metrics.column("session_id"), "")).as_py():
-        raise OutputError("a record with an empty session_id; nothing was published")
+
+    def fail(what: str) -> None:
+        raise OutputError(f"{kind.files}: a row {what}; nothing was published")
+
+    values = [field.name for field in batch.schema if field.type == pa.int32()]
+    bounds = {name: (0, MAX_VALUE) for name in values}
+    bounds[kind.ended_column] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
+    for field in batch.schema:
+        column = batch.column(field.name)
+        known = kind.layout.get_field_index(field.name)
+        if column.null_count and not (known >= 0 and kind.layout.field(known).nullable):
+            fail(f"without {field.name}")
+        if field.name in bounds and len(batch):
+            least, most = bounds[field.name]
+            found = pc.min_max(column.cast(pa.int64())).as_py()
+            if not least <= found["min"] <= found["max"] <= most:
+                fail(f"with {field.name} out of range")
+    if pc.any(pc.equal(batch.column("session_id"), "")).as_py():
+        fail("with an empty session_id")
 
 
 def _micros(utc: datetime.datetime) -> int:
@@ -294,21 +310,22 @@ def _client_and_missing(table: Table) -> tuple[Any, Any]:
         return _client(table.project), _import("google.api_core.exceptions").NotFound
 
 
-def _described(table: Table) -> Any:
+def _described(table: Table, kind: Kind) -> Any:
     bigquery = _import("google.cloud.bigquery")
+    fields = bigquery_schema(kind.schema)
     made = bigquery.Table(
-        str(table), [bigquery.SchemaField.from_api_repr(field) for field in bigquery_schema()]
+        str(table), [bigquery.SchemaField.from_api_repr(field) for field in fields]
     )
-    made.description = avro_schema()["doc"]
-    made.time_partitioning = bigquery.TimePartitioning(field="CreatedDate")
-    made.clustering_fields = ["MessagingSessionId"]
+    made.description = avro_schema(kind.schema)["doc"]
+    made.time_partitioning = bigquery.TimePartitioning(field=kind.ended_field)
+    made.clustering_fields = [kind.id_field]
     return made
 
 
-def _staged(table: Table) -> Any:
-    made = _described(table)
+def _staged(table: Table, kind: Kind) -> Any:
+    made = _described(table, kind)
     made.time_partitioning = made.clustering_fields = None
-    made.description = "Records on their way into the table; expires by itself."
+    made.description = "Rows on their way into the table; expires by itself."
     made.expires = datetime.datetime.now(datetime.timezone.utc) + _STAGING_LASTS
     return made
 
@@ -334,7 +351,9 @@ def _is_in_cloud(path: str) -> bool:
     return path.startswith("gs://")
 
 
-def _load(client: Any, staging: Table, paths: Sequence[str], job_id: str, location: str) -> Any:
+def _load(
+    client: Any, kind: Kind, staging: Table, paths: Sequence[str], job_id: str, location: str
+) -> Any:
     bigquery = _import("google.cloud.bigquery")
     config = bigquery.LoadJobConfig(
         source_format="AVRO",
@@ -345,12 +364,12 @@ def _load(client: Any, staging: Table, paths: Sequence[str], job_id: str, locati
     options = {"job_id": job_id, "location": location, "job_config": config}
     if _is_in_cloud(paths[0]):
         return client.load_table_from_uri(list(paths), str(staging), **options)
-    return client.load_table_from_file(io.BytesIO(_joined(paths)), str(staging), **options)
+    return client.load_table_from_file(io.BytesIO(_joined(kind, paths)), str(staging), **options)
 
 
-def _joined(paths: Sequence[str]) -> bytes:
+def _joined(kind: Kind, paths: Sequence[str]) -> bytes:
     """The blocks of several of our Avro files after one header, which they have in common."""
-    header = records.encode(pa.RecordBatch.from_pylist([], METRICS), "avro")
+    header = encode(kind, kind.empty(), "avro")
     pieces = [header]
     for path in paths:
         with open(path, "rb") as file:
@@ -360,7 +379,7 @@ def _joined(paths: Sequence[str]) -> bytes:
     return b"".join(pieces)
 
 
-def _in_range(closed_us: Range, column: str = "CreatedDate") -> str:
+def _in_range(closed_us: Range, column: str) -> str:
     """A condition, of constants, so that only the range's partitions are looked at."""
     bounds = zip((">=", "<"), closed_us, strict=True)
     stated = [
@@ -385,13 +404,13 @@ class Stream(NamedTuple):
     schema: bytes
 
 
-def check_columns(pattern: str, names: ColumnNames) -> None:
+def check_columns(pattern: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
     """Looks at a table's columns.
 
     Raises:
       JobError: it can't be had, or lacks a column that is needed.
     """
-    names.check(list(_columns(pattern)[1]), pattern)
+    names.check(list(_columns(pattern)[1]), pattern, needed)
 
 
 def streams(

@@ -2,40 +2,47 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
+from transforms.batches import Counts
 from transforms.coders import RecordBatchCoder
 from transforms.counting import COUNTS
+from transforms.metrics import DEFAULT_METRICS
 from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.policy import Policy
 from transforms.reading import Batches
 from transforms.sharding import compact, shards_for, split_by_shard
-from transforms.shards import fold_shard
+from transforms.shards import Output, fold_shard
+
+_SUMMARIES = "summaries"
 
 
 class Metrics(NamedTuple):
     """The metrics of the sessions that get records, and what became of everything else.
 
     Attributes:
-      batches: PCollection of `pa.RecordBatch`, schema `shards.METRICS`: one row per session; each
+      batches: PCollection of `pa.RecordBatch`, schema `metrics.schema_of`: one row per session; each
         session once.
       rejects: PCollection of `Reject`, of all inputs.
       counts: PCollection of dicts, to be added up.
+      summaries: PCollection of `pa.RecordBatch`, schema `messaging_session_summary`: one row for each
+        session of `batches`; empty where not asked for.
     """
 
     batches: beam.PCollection
     rejects: beam.PCollection
     counts: beam.PCollection
+    summaries: beam.PCollection
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class ComputeSessionMetrics(beam.PTransform):
-    """Computes the six metrics of each closed, eligible session.
+    """Computes the metrics of each closed, eligible session.
 
     Takes `(messages, sessions)`, two `Batches` from `ReadMessages` and `ReadSessions` or from
     `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Bounded; a session's
@@ -43,9 +50,13 @@ class ComputeSessionMetrics(beam.PTransform):
 
     Attributes:
       policy: the rules.
+      types: the metrics, in the order of `schemas.metric_types`; by default Salesforce's six.
+      summarize: whether to make a summary of each session as well.
     """
 
     policy: Policy = Policy()  # noqa: RUF009  (immutable)
+    types: tuple[str, ...] = DEFAULT_METRICS
+    summarize: bool = False
 
     @no_annotations
     def expand(self, inputs: Batches | tuple[Batches, Batches]) -> Metrics:
@@ -59,15 +70,19 @@ class ComputeSessionMetrics(beam.PTransform):
                     )
                 )
             )
-        shards = beam.pvalue.AsSingleton(
-            inputs.num_bytes
-            | "Size" >> beam.CombineGlobally(sum)
-            | "Shards" >> beam.Map(shards_for)
-        )
-        keyed = inputs.batches | "KeyBySession" >> KeyBySession(shards)
-        folded = keyed | "Group" >> beam.GroupByKey() | "FoldSessions" >> FoldSessions(self.policy)
+        fold = FoldSessions(self.policy, self.types, self.summarize)
+        folded = group_by_shard(inputs) | "FoldSessions" >> fold
         counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
-        return Metrics(folded.batches, inputs.rejects, counts)
+        return Metrics(folded.batches, inputs.rejects, counts, folded[_SUMMARIES])
+
+
+def group_by_shard(inputs: Batches) -> beam.PCollection:
+    """Brings together what there is of a shard: `(shard, all its batches)`, the batches encoded."""
+    shards = beam.pvalue.AsSingleton(
+        inputs.num_bytes | "Size" >> beam.CombineGlobally(sum) | "Shards" >> beam.Map(shards_for)
+    )
+    keyed = inputs.batches | "KeyBySession" >> KeyBySession(shards)
+    return keyed | "Group" >> beam.GroupByKey()
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -107,19 +122,29 @@ class _SplitByShard(OverlappingDoFn):
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class FoldSessions(beam.PTransform):
-    """Folds each shard; outputs `batches` and `counts`.
+    """Folds each shard; outputs `batches`, `summaries` and `counts`.
 
     Attributes:
       policy: the rules.
+      types: the metrics.
+      summarize: whether there are summaries.
     """
 
     policy: Policy
+    types: tuple[str, ...]
+    summarize: bool
 
     def expand(self, pcoll: beam.PCollection) -> Any:
         """Applies the transform to `(shard, all its batches)`, the batches encoded."""
-        return pcoll | beam.ParDo(_FoldShard(), self.policy).with_output_types(
-            pa.RecordBatch, counts=dict
-        ).with_outputs(COUNTS, main="batches")
+        fold = functools.partial(
+            fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
+        )
+        return pcoll | beam.ParDo(_FoldShard(), fold).with_output_types(
+            pa.RecordBatch, counts=dict, summaries=pa.RecordBatch
+        ).with_outputs(_SUMMARIES, COUNTS, main="batches")
+
+
+_Fold = Callable[[list[pa.RecordBatch]], tuple[Output, Counts]]
 
 
 class _FoldShard(OverlappingDoFn):
@@ -128,13 +153,15 @@ class _FoldShard(OverlappingDoFn):
     def __init__(self) -> None:
         self._coder = RecordBatchCoder()
 
-    def jobs(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Job]:
+    def jobs(self, element: tuple[int, Iterable[bytes]], extra: _Fold) -> Iterator[Job]:
         yield functools.partial(_fold, self._coder, list(element[1]), extra)
 
 
-def _fold(coder: RecordBatchCoder, encoded: list[bytes], policy: Policy) -> Done:
+def _fold(coder: RecordBatchCoder, encoded: list[bytes], fold: _Fold) -> Done:
     batches = [coder.decode(one) for one in encoded]
-    metrics, counts = fold_shard(batches, policy)
+    (metrics, summaries), counts = fold(batches)
+    outputs: list[Any] = [metrics] if len(metrics) else []
+    if summaries is not None and len(summaries):
+        outputs.append(beam.pvalue.TaggedOutput(_SUMMARIES, summaries))
     rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
-    stage = {"rows": rows, "bytes": num_bytes, "shards": 1}
-    return Done([metrics] if len(metrics) else [], counts, stage)
+    return Done(outputs, counts, {"rows": rows, "bytes": num_bytes, "shards": 1})

@@ -1,4 +1,4 @@
-"""The fold: from the messages of sessions to their metrics. Plain NumPy arrays; no Beam, no Arrow.
+"""The fold: from the messages of sessions to turns and responses. Plain NumPy arrays; no Beam, no Arrow.
 
 Salesforce gives one sentence per metric (object reference, MessagingSessionMetrics). All of this
 module follows from two of our own, see docs/decisions.md:
@@ -13,11 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.batches import AGENT, BOT, END_USER
-from transforms.policy import Policy, Rounding
-
-SECOND_US = 1_000_000
-MAX_VALUE = 999_999_999  # the field has nine digits
+from transforms.batches import BOT
+from transforms.policy import Policy
 
 RESPONDING, WAITED_FOR, NEITHER = 0, 1, 3
 _SIDES = 4
@@ -28,114 +25,163 @@ _SIDES_OF_AGENT_CLOCK = np.array([WAITED_FOR, RESPONDING, NEITHER], np.int8)
 Int64s = NDArray[np.int64]
 
 
-class ResponseTimes(NamedTuple):
-    """One side's responses, per session: how many, their total and their longest time."""
+class Messages(NamedTuple):
+    """The messages of many sessions, in columns of one length.
 
-    responses: Int64s
+    Attributes:
+      session: the number of the session, ascending; its type holds four times the greatest.
+      sent_at_us: microseconds, ascending within a session.
+      sender: `END_USER`, `AGENT` or `BOT`.
+    """
+
+    session: NDArray[np.integer]
+    sent_at_us: Int64s
+    sender: NDArray[np.int8]
+
+    def only(self, kept: NDArray[np.bool_]) -> "Messages":
+        """The messages where `kept` is true."""
+        if kept.all():
+            return self
+        rows = np.flatnonzero(kept)
+        return Messages(self.session.take(rows), self.sent_at_us.take(rows), self.sender.take(rows))
+
+
+class Turns(NamedTuple):
+    """The turns of many sessions, in order.
+
+    Attributes:
+      code: four times the number of the session, plus the side: `RESPONDING`, `WAITED_FOR` or `NEITHER`.
+      began_us: when the first message of the turn was sent.
+      timed_from_us: when the message was sent that a response to this turn is timed from.
+    """
+
+    code: NDArray[np.integer]
+    began_us: Int64s
+    timed_from_us: Int64s
+
+
+class Responses(NamedTuple):
+    """One side's responses: each of them, and per session how many, their total and the longest.
+
+    Attributes:
+      session: shape (responses,), ascending.
+      at_us: shape (responses,), when the response's first message was sent.
+      time_us: shape (responses,), how long it took.
+      number: shape (sessions,).
+      total_us: shape (sessions,).
+      longest_us: shape (sessions,); 0 where there is none.
+    """
+
+    session: NDArray[np.integer]
+    at_us: Int64s
+    time_us: Int64s
+    number: Int64s
     total_us: Int64s
     longest_us: Int64s
 
 
-class SessionMetrics(NamedTuple):
-    """The six values of each session, in the order of `MessagingSessionMetricType`; times in seconds."""
+class Folded(NamedTuple):
+    """What the messages of sessions come to.
 
-    agent_message_count: Int64s
-    average_agent_response_time: Int64s
-    average_end_user_response_time: Int64s
-    end_user_message_count: Int64s
-    max_agent_response_time: Int64s
-    max_end_user_response_time: Int64s
-
-
-def fold(
-    session: NDArray[np.integer],
-    sent_at_us: Int64s,
-    sender: NDArray[np.int8],
-    num_sessions: int,
-    policy: Policy,
-) -> SessionMetrics:
-    """Folds messages into the six values of each session.
-
-    Args:
-      session: shape (messages,), 0 to num_sessions - 1, ascending; its type holds four times that.
-      sent_at_us: shape (messages,), microseconds, ascending within a session.
-      sender: shape (messages,), `END_USER`, `AGENT` or `BOT`.
-      num_sessions: how many sessions; one without messages has six zeros.
-      policy: the switches; ranges and late messages are the caller's to apply.
-
-    Returns:
-      Six arrays of shape (num_sessions,). A value may exceed `MAX_VALUE`.
+    Attributes:
+      messages: those that count.
+      counts: shape (sessions, 3), messages by sender.
+      agent_turns: the turns of the agent's clock.
+      agents: the agents' responses to the end user.
+      end_users: the end user's responses to agents and bots.
     """
-    counts = np.bincount(session * 3 + sender, minlength=3 * num_sessions).reshape(-1, 3)
-    end_users = response_times(
-        session, sent_at_us, _SIDES_OF_END_USER_CLOCK.take(sender), num_sessions, policy
-    )
-    if policy.bots == "ignore":
-        humans = np.flatnonzero(sender != BOT)
-        if len(humans) < len(sender):
-            session, sent_at_us = session.take(humans), sent_at_us.take(humans)
-            sender = sender.take(humans)
-    agents = response_times(
-        session, sent_at_us, _SIDES_OF_AGENT_CLOCK.take(sender), num_sessions, policy
-    )
 
-    def average(times: ResponseTimes) -> Int64s:
-        return to_seconds(times.total_us, times.responses, policy.rounding)
-
-    def longest(times: ResponseTimes) -> Int64s:
-        return to_seconds(times.longest_us, np.ones_like(times.responses), policy.rounding)
-
-    return SessionMetrics(
-        counts[:, AGENT],
-        average(agents),
-        average(end_users),
-        counts[:, END_USER],
-        longest(agents),
-        longest(end_users),
-    )
+    messages: Messages
+    counts: Int64s
+    agent_turns: Turns
+    agents: Responses
+    end_users: Responses
 
 
-def response_times(
-    session: NDArray[np.integer],
-    sent_at_us: Int64s,
-    side: NDArray[np.integer],
-    num_sessions: int,
-    policy: Policy,
-) -> ResponseTimes:
-    """Times the responses of one side to another.
+def fold(messages: Messages, num_sessions: int, policy: Policy) -> Folded:
+    """Folds messages into the turns and responses of each session.
 
     Args:
-      session: as for `fold`.
-      sent_at_us: as for `fold`.
-      side: shape (messages,), whose turn a message belongs to: `RESPONDING`, `WAITED_FOR` or
-        `NEITHER`.
-      num_sessions: how many sessions.
+      messages: those that count; ranges and late messages are the caller's to apply.
+      num_sessions: how many sessions; one may be without messages.
+      policy: `response_from` and `bots`.
+    """
+    session, _, sender = messages
+    counts = np.bincount(session * 3 + sender, minlength=3 * num_sessions).reshape(-1, 3)
+    end_user_turns = turns_of(messages, _SIDES_OF_END_USER_CLOCK, policy)
+    humans = messages.only(sender != BOT) if policy.bots == "ignore" else messages
+    agent_turns = turns_of(humans, _SIDES_OF_AGENT_CLOCK, policy)
+    return Folded(
+        messages,
+        counts,
+        agent_turns,
+        responses_of(agent_turns, num_sessions),
+        responses_of(end_user_turns, num_sessions),
+    )
+
+
+def turns_of(messages: Messages, side_of: NDArray[np.int8], policy: Policy) -> Turns:
+    """Cuts messages into turns.
+
+    Args:
+      messages: in order.
+      side_of: the side of each sender.
       policy: `response_from` alone is used.
     """
-    turn = session * _SIDES + side
-    starts = np.ones(len(turn), bool)  # where a turn begins
-    np.not_equal(turn[1:], turn[:-1], out=starts[1:])
+    session, sent_at_us, sender = messages
+    code = session * _SIDES + side_of.take(sender)
+    starts = np.ones(len(code), bool)  # where a turn begins
+    np.not_equal(code[1:], code[:-1], out=starts[1:])
     first = np.flatnonzero(starts)
-    turn = turn.take(first)
+    began_us = timed_from_us = sent_at_us.take(first)
+    if policy.response_from == "last_message":
+        ends = np.append(starts[1:], True)[: len(code)]
+        timed_from_us = sent_at_us.take(np.flatnonzero(ends))
+    return Turns(code.take(first), began_us, timed_from_us)
+
+
+def responses_of(turns: Turns, num_sessions: int) -> Responses:
+    """Times the responses of one side to the other."""
+    code = turns.code
     # Sessions ascend, so only in one session can the number of a turn be one less than the last one's.
-    after = 1 + np.flatnonzero(turn[:-1] - turn[1:] == WAITED_FOR - RESPONDING)
-    measured_from = (
-        first[after - 1] if policy.response_from == "first_message" else first[after] - 1
-    )
-    spans = sent_at_us[first[after]] - sent_at_us[measured_from]
-    of_session = turn[after] // _SIDES
-    total, longest = np.zeros(num_sessions, np.int64), np.zeros(num_sessions, np.int64)
-    np.add.at(total, of_session, spans)
-    np.maximum.at(longest, of_session, spans)
-    return ResponseTimes(np.bincount(of_session, minlength=num_sessions), total, longest)
+    after = 1 + np.flatnonzero(code[:-1] - code[1:] == WAITED_FOR - RESPONDING)
+    at_us = turns.began_us.take(after)
+    time_us = at_us - turns.timed_from_us.take(after - 1)
+    session = code.take(after) // _SIDES
+    total_us, longest_us = np.zeros(num_sessions, np.int64), np.zeros(num_sessions, np.int64)
+    np.add.at(total_us, session, time_us)
+    np.maximum.at(longest_us, session, time_us)
+    number = np.bincount(session, minlength=num_sessions)
+    return Responses(session, at_us, time_us, number, total_us, longest_us)
 
 
-def to_seconds(total_us: Int64s, count: Int64s, rounding: Rounding) -> Int64s:
-    """`total_us / count` in whole seconds, rounded once; 0 where the count is 0."""
-    divisor = np.maximum(count, 1) * SECOND_US
-    seconds, rest = np.divmod(total_us, divisor)
-    if rounding == "half_up":
-        return seconds + (2 * rest >= divisor)
-    if rounding == "ceil":
-        return seconds + (rest > 0)
-    return seconds
+def waiting_since(turns: Turns, num_sessions: int) -> tuple[NDArray[np.bool_], Int64s]:
+    """Whether each session ends with a turn that is still waited on, and since when that waits.
+
+    Returns:
+      Two arrays of shape (num_sessions,); the instant is 0 where none is waited on.
+    """
+    last = np.ones(len(turns.code), bool)  # of its session
+    np.not_equal(turns.code[1:] // _SIDES, turns.code[:-1] // _SIDES, out=last[:-1])
+    waits = np.flatnonzero(last & (turns.code % _SIDES == WAITED_FOR))
+    session = turns.code.take(waits) // _SIDES
+    waiting, since_us = np.zeros(num_sessions, bool), np.zeros(num_sessions, np.int64)
+    waiting[session], since_us[session] = True, turns.timed_from_us.take(waits)
+    return waiting, since_us
+
+
+def first_of_each(
+    session: NDArray[np.integer], values: Int64s, num_sessions: int
+) -> tuple[NDArray[np.bool_], Int64s]:
+    """The first value of each session, of values in the order of their sessions.
+
+    Returns:
+      Whether there is one, and the value, else 0; shape (num_sessions,).
+    """
+    starts = np.ones(len(session), bool)
+    np.not_equal(session[1:], session[:-1], out=starts[1:])
+    first = np.flatnonzero(starts)
+    found, value = np.zeros(num_sessions, bool), np.zeros(num_sessions, np.int64)
+    found[session.take(first)] = True
+    value[session.take(first)] = values.take(first)
+    return found, value

@@ -371,7 +371,13 @@ def _json_schema(block: bytes, names: Sequence[str]) -> "dict[str, pl.DataType] 
     """The needed columns with the types that the first lines have; text where they have none."""
     import polars as pl
 
-    types = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), list: pl.List(pl.String)}
+    types = {
+        str: pl.String(),
+        bool: pl.Boolean(),
+        int: pl.Int64(),
+        float: pl.Float64(),
+        list: pl.List(pl.String),
+    }
     samples = []
     for line in block[: 1 << 16].splitlines()[:32]:
         try:

@@ -11,13 +11,16 @@ the set is whole. What is to be done is written down before any of it is, so tha
 what a kill has broken off.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
 import logging
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
@@ -29,11 +32,16 @@ from transforms.leases import LEASE_S, HeldError, Lease
 SUCCESS = "_SUCCESS"
 _PLAN, _LEASE = "_plan.json", "_lease"  # in a staging directory of an object store
 _LEASES: dict[str, Lease] = {}
+_INSTEAD_OF = "instead-of-"  # in a local staging directory
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _HELD: dict[str, int] = {}  # staging directories that are locked, and the descriptor that does it
+_BEFORE: dict[str, float | None] = {}  # staging directories, and the state of the output before
 
 Owned = Callable[[str], bool]
 """Whether a file of the output directory, by its path within, is the run's to replace or remove."""
+
+Fate = Literal["as it was", "begun", "published", "unknown"]
+"""What a run has made of its output. "begun": the next run ends it."""
 
 
 def staging_of(output: str) -> str:
@@ -75,6 +83,7 @@ def prepare(output: str) -> None:
         discard(output)
         os.makedirs(staging)
         _lock(staging)
+        _BEFORE[staging] = _state_of(output)
     except BlockingIOError:
         raise OutputError(f"{output}: another run is writing it; wait for its end") from None
     except OSError as error:
@@ -98,18 +107,40 @@ def _lock(staging: str) -> None:
     _HELD[staging] = held
 
 
-def discard(output: str) -> None:
-    """Removes what is staged, unless it is another run's; ends what `prepare` began."""
+def discard(output: str) -> Fate:
+    """Removes what is staged, unless it is another run's; ends what `prepare` began.
+
+    Returns:
+      What the run has made of its output, where it was prepared here.
+    """
     staging = staging_of(output)
     if not is_local(output):
-        _discard_remote(staging)
-        return
+        return _discard_remote(output.rstrip("/"), staging)
     try:
         _lock(staging)
     except (BlockingIOError, FileNotFoundError):
-        return
+        return "as it was"
+    if staging in _BEFORE:
+        with contextlib.suppress(OSError):  # the next run does it
+            _recover(os.path.realpath(output))
     shutil.rmtree(staging, ignore_errors=True)
     os.close(_HELD.pop(staging))
+    return "published" if _is_published(output) else "as it was"
+
+
+def _is_published(output: str) -> bool:
+    """Whether the output was published since `prepare`, which is asked once."""
+    staging = staging_of(output)
+    return staging in _BEFORE and _BEFORE.pop(staging) != _state_of(output)
+
+
+def _state_of(output: str) -> float | None:
+    """What is never the same after publishing; None where there is no output, or not a whole one."""
+    if not is_local(output):
+        (found,) = FileSystems.match([f"{output.rstrip('/')}/{SUCCESS}"])
+        return max((m.last_updated_in_seconds for m in found.metadata_list), default=None)
+    target = os.path.realpath(output)
+    return os.stat(target).st_ino if os.path.isdir(target) else None
 
 
 def write_file(path: str, content: bytes) -> None:
@@ -124,9 +155,15 @@ def write_file(path: str, content: bytes) -> None:
                 file.write(content)
             return
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(f"{path}.part", "wb") as file:
-            file.write(content)
-        os.replace(f"{path}.part", path)
+        part = f"{path}.{uuid.uuid4().hex}.part"  # another attempt at the file may be under way
+        try:
+            with open(part, "xb") as file:
+                file.write(content)
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(part)
+            raise
     except Exception as error:  # each store has errors of its own
         raise OutputError(f"{path}: can't be written: {reason(error)}") from error
 
@@ -162,10 +199,17 @@ def publish(output: str, files: Iterable[str], owned: Owned) -> None:
     if not is_local(output):
         _publish_remote(output.rstrip("/"), staging_of(output), set(files), owned)
         return
+    target, staging = os.path.realpath(output), staging_of(output)
     try:
-        _publish_local(os.path.realpath(output), staging_of(output), set(files), owned)
+        _publish_local(target, staging, set(files), owned)
     except OSError as error:
         raise OutputError(f"{output}: can't be published: {error}") from error
+    if staging not in _HELD:  # where it is, it stays locked until `discard`
+        with contextlib.suppress(OSError):
+            os.rename(
+                staging, _old_of(target)
+            )  # a part of it would look as if nothing was published
+        shutil.rmtree(_old_of(target), ignore_errors=True)
 
 
 def _files_in(top: str) -> list[str]:
@@ -177,33 +221,43 @@ def _files_in(top: str) -> list[str]:
 
 
 def _publish_local(target: str, staging: str, files: set[str], owned: Owned) -> None:
+    """Makes the new output inside of the staging directory, and exchanges it for the earlier one.
+
+    It is made in a directory named after the file number of the output that it is to replace. A bundle
+    that is tried again after the exchange finds another number, and never puts the earlier one back.
+    """
     _recover(target)
-    staged = set(_files_in(staging))
-    if gone := sorted(files - staged):
-        if not os.path.isdir(staging) and files <= set(_files_in(target)):
+    place = f"{_INSTEAD_OF}{_state_of(target)}"
+    ready = os.path.join(staging, place, "new")
+    moved, waiting = set(_files_in(ready)), files & set(_files_in(staging))
+    if gone := sorted(files - moved - waiting):
+        places = os.listdir(staging) if os.path.isdir(staging) else [_INSTEAD_OF]
+        changed = any(name.startswith(_INSTEAD_OF) and name != place for name in places)
+        if changed and not files & (moved | waiting) and files <= set(_files_in(target)):
             return  # a bundle that is tried again, and has published
         raise OutputError(f"{target}: {gone[0]} is staged no more; does another run write there?")
-    os.makedirs(staging, exist_ok=True)
-    for name in staged - files:
-        os.remove(os.path.join(staging, name))
+    for name in moved - files:
+        os.remove(os.path.join(ready, name))
+    os.makedirs(ready, exist_ok=True)
+    for name in waiting:
+        os.makedirs(os.path.dirname(os.path.join(ready, name)), exist_ok=True)
+        os.replace(os.path.join(staging, name), os.path.join(ready, name))
     if not os.path.isdir(target):
-        os.rename(staging, target)
-        return
-    _link_others(target, staging, files, owned)
-    old = _old_of(target)
-    if _exchange(staging, target):
-        os.rename(staging, old)
+        os.rename(ready, target)
     else:
-        os.rename(target, old)
-        os.rename(staging, target)
-    shutil.rmtree(old, ignore_errors=True)
+        _link_others(target, ready, files, owned)
+        if not _exchange(ready, target):
+            old = _old_of(target)
+            os.rename(target, old)
+            os.rename(ready, target)
+            shutil.rmtree(old, ignore_errors=True)
 
 
-def _link_others(target: str, staging: str, files: set[str], owned: Owned) -> None:
-    """Gives the staging directory what else the target has: files, empty directories, modes."""
+def _link_others(target: str, ready: str, files: set[str], owned: Owned) -> None:
+    """Gives the new output what else the target has: files, empty directories, modes."""
     for folder, folders, names in os.walk(target, topdown=False):
         within = os.path.relpath(folder, target)
-        copy = os.path.normpath(os.path.join(staging, within))
+        copy = os.path.normpath(os.path.join(ready, within))
         if not folders and not names:
             os.makedirs(copy, exist_ok=True)
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
@@ -255,6 +309,7 @@ def _prepare_remote(output: str) -> None:
         if _PLAN in _names_in(staging):
             _carry_out(output.rstrip("/"), staging)
         _drop(staging)
+        _BEFORE[staging] = _state_of(output)
     except HeldError:
         text = f"another run is writing it; wait for its end, or {LEASE_S} s where it was killed"
         raise OutputError(f"{output}: {text}") from None
@@ -266,17 +321,20 @@ def _prepare_remote(output: str) -> None:
         raise OutputError(f"{output}: can't be written: {reason(error)}") from error
 
 
-def _discard_remote(staging: str) -> None:
+def _discard_remote(output: str, staging: str) -> Fate:
     lease = _LEASES.pop(staging, None)
     try:
         if lease:
             lease.renew()
         elif staging.startswith("gs://"):
-            return
-        if _PLAN not in _names_in(staging):  # a plan that was not carried out is the next run's
+            return "as it was"
+        published, begun = _is_published(output), _PLAN in _names_in(staging)
+        if not begun:  # a plan that was not carried out is the next run's
             _drop(staging)
+        return "begun" if begun else "published" if published else "as it was"
     except Exception:  # the next run drops it
         logging.getLogger(__name__).debug("%s stays", staging, exc_info=True)
+        return "unknown"
     finally:
         if lease:
             lease.release()

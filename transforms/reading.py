@@ -1,4 +1,4 @@
-"""Reads message and session exports into canonical batches: `ReadMessages`, `ReadSessions`.
+"""Reads exports into canonical batches: `ReadMessages`, `ReadSessions`, `ReadSummaries`, `ReadRecords`.
 
 A pattern becomes files, a file becomes parts, a part becomes batches, wherever a worker is free. A
 BigQuery table becomes streams, which are its parts.
@@ -6,7 +6,7 @@ BigQuery table becomes streams, which are its parts.
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
@@ -26,7 +26,8 @@ class Batches(NamedTuple):
     """An input as the rest of the pipeline takes it.
 
     Attributes:
-      batches: PCollection of `pa.RecordBatch`, schema `batches.MESSAGES` or `batches.SESSIONS`.
+      batches: PCollection of `pa.RecordBatch`, schema `batches.MESSAGES`, `batches.SESSIONS`,
+        `batches.RECORDS` or `batches.SUMMARIES`.
       rejects: PCollection of `Reject`: rows that can't be used.
       counts: PCollection of dicts, to be added up: how many rows were read, skipped, rejected.
       num_bytes: PCollection of int, to be added up: how large the batches are, roughly.
@@ -123,8 +124,71 @@ class ReadMessagesAndSessions(beam.PTransform):
         return _read(pbegin, inputs, self.sessions.channels)
 
 
-def check_inputs(patterns: Sequence[str], names: ColumnNames) -> None:
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ReadRecords(beam.PTransform):
+    """Reads Salesforce's own MessagingSessionMetrics from files and tables, as `ReadMessages` does.
+
+    Attributes:
+      patterns: as for `ReadMessages`.
+      columns: as for `ReadMessages`.
+    """
+
+    patterns: Sequence[str]
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @no_annotations
+    def expand(self, pbegin: beam.Pipeline) -> Batches:
+        """Applies the transform to the beginning of a pipeline."""
+        return _read(pbegin, [self._input()])
+
+    def _input(self) -> "_Input":
+        return _Input(self.patterns, ColumnNames.of("records", self.columns))
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ReadForCalibration(beam.PTransform):
+    """Reads all three into one `Batches`, as `ReadMessagesAndSessions` does two.
+
+    Attributes:
+      messages: what to read messages from.
+      sessions: what to read sessions from.
+      records: what to read Salesforce's own records from.
+    """
+
+    messages: ReadMessages
+    sessions: ReadSessions
+    records: ReadRecords
+
+    @no_annotations
+    def expand(self, pbegin: beam.Pipeline) -> Batches:
+        """Applies the transform to the beginning of a pipeline."""
+        inputs = [one._input() for one in (self.messages, self.sessions, self.records)]
+        return _read(pbegin, inputs, self.sessions.channels)
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ReadSummaries(beam.PTransform):
+    """Reads summaries of sessions from files and tables, as `ReadMessages` does.
+
+    Attributes:
+      patterns: as for `ReadMessages`.
+    """
+
+    patterns: Sequence[str]
+
+    @no_annotations
+    def expand(self, pbegin: beam.Pipeline) -> Batches:
+        """Applies the transform to the beginning of a pipeline."""
+        return _read(pbegin, [_Input(self.patterns, ColumnNames.of("summaries"))])
+
+
+def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()) -> None:
     """Looks at each pattern's first file, so that a mistake is told before any work.
+
+    Args:
+      patterns: file patterns and tables.
+      names: what the columns are called.
+      needed: columns that must be there beside the required ones.
 
     Raises:
       JobError: a pattern without files, an unknown format, an unreadable file, no such table, a
@@ -132,22 +196,22 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames) -> None:
     """
     for pattern in patterns:
         if bigquery.is_table(pattern):
-            bigquery.check_columns(pattern, names)
+            bigquery.check_columns(pattern, names, needed)
             continue
         files = match(pattern)
         for path, _ in files:
             formats.format_of(path)
-        _check_columns(files[0][0], names)
+        _check_columns(files[0][0], names, needed)
 
 
-def _check_columns(path: str, names: ColumnNames) -> None:
+def _check_columns(path: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
     try:
         with open_input(path) as file:
             found = formats.format_of(path).names(file)
     except formats.UNREADABLE as error:
         raise formats.explain(path, error) from error
     if found is not None:
-        names.check(found, path)
+        names.check(found, path, needed)
 
 
 def _merge_platforms(tables: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -173,6 +237,10 @@ class _Input:
             return batches.normalize_sessions(
                 raw, self.names, source, channel_platforms, self.assume_platform
             )
+        if self.names.kind == "records":
+            return batches.normalize_records(raw, self.names, source)
+        if self.names.kind == "summaries":
+            return batches.normalize_summaries(raw, self.names, source)
         return batches.normalize_messages(raw, self.names, source)
 
 

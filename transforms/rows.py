@@ -57,7 +57,7 @@ class BatchSessions(beam.PTransform):
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class ToRows(beam.PTransform):
-    """Makes six `MetricRow` per session of `Metrics`."""
+    """Makes a `MetricRow` of each metric of each session of `Metrics`, six by default."""
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:

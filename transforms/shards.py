@@ -1,4 +1,4 @@
-"""One shard, from batches of messages and sessions to rows of metrics. Pure; no Beam.
+"""One shard, from batches of messages and sessions to metrics. Pure; no Beam.
 
 Selects the sessions, orders and deduplicates their messages, folds them.
 """
@@ -11,27 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas import metric_types
-from transforms import texts
+from transforms import fold, metrics, summaries, texts
 from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS, Counts
-from transforms.fold import MAX_VALUE, SECOND_US, fold
 from transforms.policy import Policy
-
-METRICS = pa.schema(
-    [
-        pa.field("session_id", pa.string(), nullable=False),
-        pa.field("ended_at_us", pa.int64(), nullable=False),
-        *(pa.field(name, pa.int32(), nullable=False) for name in metric_types()),
-    ]
-)
-"""One row per session: the six values side by side."""
 
 Indices = NDArray[np.intp]
 _NOT_REPORTED, _UNKNOWN = -1, -2  # in place of the number of a session
 
 
-class Messages(NamedTuple):
-    """The messages of a shard, in columns of one length.
+class Gathered(NamedTuple):
+    """The messages of a shard as they came, in columns of one length.
 
     `session` is the number of the session among those that get records. `message_id` holds texts, or
     UUIDs as `texts.pack_uuids` makes them.
@@ -44,55 +33,108 @@ class Messages(NamedTuple):
     message_id: pa.Array
 
 
-def fold_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[pa.RecordBatch, Counts]:
+class Shard(NamedTuple):
+    """What there is to fold in a shard.
+
+    Attributes:
+      sessions: those that get records, schema `batches.SESSIONS`, sorted by id (by code point), each
+        id once.
+      messages: theirs, in order, each once.
+      duplicates: shape (sessions,), messages that were dropped as such.
+    """
+
+    sessions: pa.RecordBatch
+    messages: fold.Messages
+    duplicates: fold.Int64s
+
+
+class Output(NamedTuple):
+    """What is computed of a shard, a row per session.
+
+    Attributes:
+      metrics: schema `metrics.schema_of`.
+      summaries: schema `summaries.SUMMARY`; None where not asked for.
+    """
+
+    metrics: pa.RecordBatch
+    summaries: pa.RecordBatch | None
+
+
+def fold_shard(
+    batches: Sequence[pa.RecordBatch],
+    policy: Policy,
+    types: tuple[str, ...] = metrics.DEFAULT_METRICS,
+    summarize: bool = False,
+) -> tuple[Output, Counts]:
     """Computes the metrics of the sessions of a shard.
+
+    Args:
+      batches: as for `order_shard`.
+      policy: the rules.
+      types: the metrics.
+      summarize: whether to make summaries as well.
+
+    Returns:
+      Rows sorted by session id; and counts that tell each message's and each session's fate.
+    """
+    counts: Counts = {}
+    sessions, messages, duplicates = order_shard(batches, policy, counts)
+    late_of_session = np.zeros(len(sessions), np.int64)
+    if summarize or policy.late_messages == "exclude":
+        late = is_late(messages, sessions)
+        late_of_session = np.bincount(messages.session[late], minlength=len(sessions))
+        if policy.late_messages == "exclude":
+            _count(counts, "messages_late", np.count_nonzero(late))
+            messages = messages.only(~late)
+    _count(counts, "messages_counted", len(messages.session))
+    folded = fold.fold(messages, len(sessions), policy)
+    values, capped = metrics.values_of(folded, sessions, policy, types)
+    _count(counts, "values_capped", capped)
+    _count(counts, "sessions_reported", len(sessions))
+    summary = None
+    if summarize:
+        summary = summaries.summarize(folded, sessions, late_of_session, duplicates, policy)
+    return Output(values, summary), counts
+
+
+def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts) -> Shard:
+    """Selects the sessions of a shard, orders and deduplicates their messages.
 
     Args:
       batches: of schema `SESSIONS`, or of `MESSAGES` as it is or compact; all that there are of the
         shard, in any order.
-      policy: the rules.
-
-    Returns:
-      A batch of schema `METRICS`, sorted by session id (by code point), each id once; and counts that
-      tell each message's and each session's fate.
+      policy: which sessions; nothing else of it is used.
+      counts: the fate of what is left out is added to it.
     """
-    counts: Counts = {}
     of_messages = [batch for batch in batches if "message_id" in batch.schema.names]
     sessions = _concat([batch for batch in batches if "message_id" not in batch.schema.names])
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
-    ended_at_us = chosen.column("ended_at_us").to_numpy()
-
     known = sessions.column("session_id").dictionary
-    messages = _gather(of_messages, ids, known, counts)
-    rows = order_messages(messages)
-    distinct = drop_duplicates(messages, rows)
+    gathered = _gather(of_messages, ids, known, counts)
+    rows = order_messages(gathered)
+    distinct = drop_duplicates(gathered, rows)
     _count(counts, "messages_duplicate", len(rows) - len(distinct))
-    session, sent_at_us = messages.session.take(distinct), messages.sent_at_us.take(distinct)
-    sender = messages.sender.take(distinct)
-    if policy.late_messages == "exclude":
-        # An end without a fraction has whole seconds: it is good to the end of its second.
-        whole = ended_at_us % SECOND_US == 0
-        limit = np.where(whole, ended_at_us + SECOND_US - 1, ended_at_us)
-        in_time = sent_at_us <= limit[session]
-        _count(counts, "messages_late", np.count_nonzero(~in_time))
-        session, sent_at_us, sender = session[in_time], sent_at_us[in_time], sender[in_time]
-    _count(counts, "messages_counted", len(session))
-
-    metrics = fold(session, sent_at_us, sender, len(ids), policy)
-    _count(counts, "values_capped", sum(int(np.sum(v > MAX_VALUE)) for v in metrics))
-    _count(counts, "sessions_reported", len(ids))
-    return (
-        pa.RecordBatch.from_arrays(
-            [
-                ids,
-                chosen.column("ended_at_us"),
-                *(pa.array(np.minimum(v, MAX_VALUE).astype(np.int32)) for v in metrics),
-            ],
-            schema=METRICS,
-        ),
-        counts,
+    session = gathered.session.take(distinct)
+    messages = fold.Messages(
+        session, gathered.sent_at_us.take(distinct), gathered.sender.take(distinct)
     )
+    duplicates = np.zeros(len(ids), np.int64)
+    if len(distinct) < len(rows):
+        duplicates = np.bincount(gathered.session, minlength=len(ids))
+        duplicates -= np.bincount(session, minlength=len(ids))
+    return Shard(chosen, messages, duplicates)
+
+
+def is_late(messages: fold.Messages, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Which messages are later than the end of their session.
+
+    An end without a fraction has whole seconds: it is good to the end of its second.
+    """
+    ended_at_us = sessions.column("ended_at_us").to_numpy()
+    whole = ended_at_us % metrics.SECOND_US == 0
+    limit = np.where(whole, ended_at_us + metrics.SECOND_US - 1, ended_at_us)
+    return messages.sent_at_us > limit.take(messages.session)
 
 
 def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) -> pa.RecordBatch:
@@ -139,7 +181,7 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     return _one_batch(table)
 
 
-def order_messages(messages: Messages) -> Indices:
+def order_messages(messages: Gathered) -> Indices:
     """Orders rows by session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes).
 
     Messages alike in all of these are ordered by sender, so that arrival never decides.
@@ -171,7 +213,7 @@ def order_messages(messages: Messages) -> Indices:
     return rows
 
 
-def drop_duplicates(messages: Messages, rows: Indices) -> Indices:
+def drop_duplicates(messages: Gathered, rows: Indices) -> Indices:
     """The first of the ordered rows for each session and message id."""
     ids = messages.message_id
     hashed = (texts.hashes(ids, messages.session) >> np.uint64(32)).astype(np.uint32)
@@ -191,7 +233,7 @@ def drop_duplicates(messages: Messages, rows: Indices) -> Indices:
 
 def _gather(
     batches: Sequence[pa.RecordBatch], ids: pa.Array, known: pa.Array, counts: Counts
-) -> Messages:
+) -> Gathered:
     """The messages of the sessions `ids`; those of `known` and of unknown sessions are counted."""
     batches = [batch for batch in batches if len(batch)]
     batches.sort(key=lambda batch: batch.column("sent_at_us")[0].as_py())
@@ -216,7 +258,7 @@ def _gather(
             array if pa.types.is_string(array.type) else texts.unpack_uuids(array)
             for array in message_ids
         ]
-    messages = Messages(
+    messages = Gathered(
         session,
         np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
         np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
@@ -228,7 +270,7 @@ def _gather(
     kept = session >= 0
     if not kept.all():
         rows = np.flatnonzero(kept)
-        messages = Messages(
+        messages = Gathered(
             messages.session.take(rows),
             messages.sent_at_us.take(rows),
             messages.sender.take(rows),

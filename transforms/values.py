@@ -168,6 +168,15 @@ def to_integers(array: pa.Array) -> pa.Array:
     return _of_numbers(text, to_integers, pa.nulls(len(text), pa.int64()))
 
 
+def to_booleans(array: pa.Array) -> pa.Array:
+    """Booleans, also written as text: `true`, `false`, in any case."""
+    if pa.types.is_boolean(array.type):
+        return array
+    text = pc.utf8_lower(to_text(array))
+    known = pc.is_in(text, pa.array(["true", "false"]))
+    return pc.if_else(known, pc.equal(text, "true"), pa.scalar(None, pa.bool_()))
+
+
 def long_session_id(session_id: str) -> str:
     """The 18-character form of a 15-character messaging session id; any other id as it is.
 

@@ -1,4 +1,4 @@
-"""Writes metrics as six records per session: `WriteMetrics`.
+"""Writes metrics as records, and the summaries of the sessions: `WriteMetrics`.
 
 Files are cut by session id, so that they are sorted throughout when read in the order of their names.
 Where they are cut depends on the sessions alone, not on how they were computed.
@@ -13,7 +13,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
@@ -21,24 +21,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms import bigquery, publishing, records
+from transforms import bigquery, encoding, publishing
 from transforms.batches import Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
 from transforms.errors import OutputError, TooManyRejectsError
+from transforms.measures import Report
 from transforms.overlapping import Done, Job, OverlappingDoFn
+from transforms.records import RECORDS
+from transforms.reporting import BuildReport, ReportPage
 from transforms.sharding import shards_of
-from transforms.shards import METRICS
+from transforms.summaries import SUMMARIES
 
 SESSIONS_PER_FILE = 1 << 18
 _SAMPLED = 1 << 10  # one session in so many tells where files are cut
 _DAY_US = 86_400_000_000
-_RECORD_FILE = re.compile(
-    r"(?:created_date=(?P<day>\d{4}-\d{2}-\d{2})/)?"
-    rf"metrics-\d{{5}}-of-\d{{5}}\.(?:{'|'.join(records.WRITERS)})"
-)
 _REJECT_FILE = re.compile(r"rejects-\d{5}-of-\d{5}\.jsonl")
-_REJECTS_NAME = "rejects-00000-of-00001.jsonl"
+REJECTS_NAME = "rejects-00000-of-00001.jsonl"
 
 FileKey = tuple[str, int, int]
 """Partition (empty, or `created_date=...`), number of the file in it, and how many there are."""
@@ -63,6 +62,9 @@ class WriteMetrics(beam.PTransform):
       summary: file for the counts, as JSON.
       table: rows of a BigQuery table that the records replace, just before the files are published;
         `output_format` is then `avro`.
+      summaries: directory for the summaries of the sessions, or the rows of a table; None where
+        there are none.
+      report: the page of a report of the sessions; None where there is none.
       keep_files: False: the output is for the table's files on their way alone, and for the rejects;
         no other run may have the same.
 
@@ -79,38 +81,38 @@ class WriteMetrics(beam.PTransform):
     max_reject_ratio: float = 0.01
     summary: str | None = None
     table: bigquery.TableRange | None = None
+    summaries: str | bigquery.TableRange | None = None
+    report: ReportPage | None = None
     keep_files: bool = True
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
-        if self.table and self.output_format != "avro":
+        if self.tables and self.output_format != "avro":
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         pipeline = metrics.batches.pipeline
         by_day = self.partition_by == "day"
-        cuts = beam.pvalue.AsDict(
-            metrics.batches
-            | "SampleSessions" >> beam.FlatMap(sample_sessions, by_day)
-            | "GroupSamples" >> beam.GroupByKey()
-            | "CutFiles" >> beam.MapTuple(lambda partition, samples: (partition, cut(samples)))
+        files = metrics.batches | "WriteRecords" >> _WriteFiles(
+            RECORDS, self.output, self.output_format, by_day, self.table is not None
         )
-        batches = metrics.batches
-        if not by_day:  # a run without sessions has a file without records
-            empty = pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
-            empty |= "NoBatch" >> beam.Map(_no_sessions).with_output_types(pa.RecordBatch)
-            batches = (batches, empty) | "AllBatches" >> beam.Flatten()
-        files = (
-            batches
-            | "KeyByFile"
-            >> beam.FlatMap(split_by_file, by_day, cuts).with_output_types(
-                tuple[FileKey, pa.RecordBatch]
+        summary_files: Any = ()
+        if self.summaries is not None:
+            summary_files = beam.pvalue.AsIter(
+                metrics.summaries
+                | "WriteSummaries"
+                >> _WriteFiles(
+                    SUMMARIES,
+                    self.summaries_directory or self.output,
+                    self.output_format,
+                    by_day,
+                    self.summaries_directory is None,
+                )
             )
-            | "GroupByFile" >> beam.GroupByKey()
-            | "WriteFiles"
-            >> beam.ParDo(
-                _WriteFile(self.output, self.table is not None), self.output_format
-            ).with_output_types(tuple[str, int])
-        )
+        report: Any = ()
+        if self.report is not None:
+            report = beam.pvalue.AsIter(
+                metrics.summaries | "BuildReport" >> BuildReport(self.report.zone)
+            )
         reject_files = (
             metrics.rejects
             | "KeyRejects" >> beam.Map(lambda reject: (0, reject))
@@ -124,6 +126,8 @@ class WriteMetrics(beam.PTransform):
         return once | "Publish" >> beam.Map(
             self._publish,
             beam.pvalue.AsIter(files),
+            summary_files,
+            report,
             beam.pvalue.AsIter(reject_files),
             beam.pvalue.AsSingleton(counts),
             beam.pvalue.AsSingleton(run),
@@ -132,14 +136,32 @@ class WriteMetrics(beam.PTransform):
     @property
     def shown(self) -> str:
         """Where the records are, once published, in words."""
-        files = [self.output] if self.keep_files else []
-        return " and ".join([*files, *([str(self.table.table)] if self.table else [])])
+        places = [self.output] if self.keep_files else []
+        if self.summaries_directory:
+            places.append(self.summaries_directory)
+        return " and ".join([*places, *(str(table.table) for table in self.tables)])
 
     @property
     def outputs(self) -> list[str]:
-        """The directories that are published: the output, and the rejects' where it is outside."""
-        outside = self.rejects_within is None
-        return [self.output, self.rejects_directory] if outside else [self.output]
+        """The directories that are published: the output, and what is outside of it."""
+        outside = [self.rejects_directory] if self.rejects_within is None else []
+        return [self.output, *outside, *filter(None, [self.summaries_directory])]
+
+    @property
+    def files_beside(self) -> list[str]:
+        """The files that are written after the output."""
+        return [path for path in (self.summary, self.report and self.report.path) if path]
+
+    @property
+    def tables(self) -> list[bigquery.TableRange]:
+        """The tables whose rows are replaced."""
+        of_summaries = None if self.summaries_directory else self.summaries
+        return [t for t in (self.table, of_summaries) if isinstance(t, bigquery.TableRange)]
+
+    @property
+    def summaries_directory(self) -> str | None:
+        """The directory of the summaries; None where there is none."""
+        return self.summaries if isinstance(self.summaries, str) else None
 
     @property
     def rejects_directory(self) -> str:
@@ -158,12 +180,10 @@ class WriteMetrics(beam.PTransform):
         return None if within.split(os.sep)[0] == os.pardir else within
 
     def _write_rejects(self, key: int, rejects: Iterable[Reject]) -> str:
-        rows = sorted(rejects, key=lambda reject: tuple("" if v is None else v for v in reject))
-        lines = (json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rows)
         within = self.rejects_within
-        name = os.path.normpath(os.path.join(within or "", _REJECTS_NAME))
+        name = os.path.normpath(os.path.join(within or "", REJECTS_NAME))
         directory = self.rejects_directory if within is None else self.output
-        content = "".join(lines).encode("utf-8", "replace")
+        content = encode_rejects(rejects)
         publishing.write_file(f"{publishing.staging_of(directory)}/{name}", content)
         return name
 
@@ -171,28 +191,56 @@ class WriteMetrics(beam.PTransform):
         self,
         _: None,
         files: Iterable[tuple[str, int]],
+        summary_files: Iterable[tuple[str, int]],
+        reports: Iterable[Report],
         reject_files: Iterable[str],
         counts: Counts,
         run: str,
     ) -> Counts:
         check_rejects(counts, self.max_reject_ratio)
-        names = [name for name, _ in files] if self.keep_files else []
+        of_kind = {RECORDS: list(files), SUMMARIES: list(summary_files)}
         reject_names = list(reject_files)
-        written = {"records_written": sum(number for _, number in files)}
-        if self.table:
-            staging = publishing.staging_of(self.output)
-            self.table.replace(((f"{staging}/{name}", n) for name, n in files), run)
+        written = {"records_written": sum(number for _, number in of_kind[RECORDS])}
+        reports = list(reports)
+        summarized = [report.sessions for report in reports]
+        if self.summaries is not None:
+            written["summaries_written"] = sum(number for _, number in of_kind[SUMMARIES])
+            summarized.append(written["summaries_written"])
+        if any(number != counts.get("sessions_reported", 0) for number in summarized):
+            raise OutputError(
+                "there are not as many summaries as sessions; nothing was published. "
+                "ComputeSessionMetrics makes them with summarize=True"
+            )
         list(emit_counts(written))
         counts = add_counts([counts, written])
+        beside = self._files_beside(counts, reports)
+        staging = publishing.staging_of(self.output)
+        for table in self.tables:
+            staged = ((f"{staging}/{name}", number) for name, number in of_kind[table.kind])
+            table.replace(staged, run)
+        names = {kind: [name for name, _ in found] for kind, found in of_kind.items()}
         try:
-            self._publish_files(names, reject_names)
-            if self.summary:
-                content = json.dumps(counts, indent=2) + "\n"
-                publishing.write_file(self.summary, content.encode())
+            if self.summaries_directory:
+                owns = functools.partial(self._owns, SUMMARIES)
+                publishing.publish(self.summaries_directory, names[SUMMARIES], owns)
+            self._publish_files(names[RECORDS] if self.keep_files else [], reject_names)
+            for path, content in beside.items():
+                publishing.write_file(path, content)
         except OutputError as error:
-            told = f"; the records are in {self.table.table} already" if self.table else ""
+            tables = " and ".join(str(table.table) for table in self.tables)
+            told = f"; {tables} has its rows already" if tables else ""
             raise OutputError(f"{error}{told}") from error
         return counts
+
+    def _files_beside(self, counts: Counts, reports: Iterable[Report]) -> dict[str, bytes]:
+        """The files that are written after the output, by path."""
+        beside = {}
+        if self.summary:
+            beside[self.summary] = f"{json.dumps(counts, indent=2)}\n".encode()
+        if self.report:
+            (report,) = reports
+            beside[self.report.path] = self.report.render(report, counts)
+        return beside
 
     def _publish_files(self, names: list[str], reject_names: list[str]) -> None:
         if self.rejects_within is None:
@@ -204,14 +252,19 @@ class WriteMetrics(beam.PTransform):
         else:
             names = names + reject_names
         if names or self.keep_files:
-            publishing.publish(self.output, names, self._owns)
+            owns = functools.partial(self._owns, RECORDS)
+            publishing.publish(self.output, names, owns)
 
-    def _owns(self, name: str) -> bool:
-        if self.rejects_within is not None:
+    def _owns(self, kind: encoding.Kind, name: str) -> bool:
+        if kind == RECORDS and self.rejects_within is not None:
             file = os.path.relpath(name, self.rejects_within)
             if _REJECT_FILE.fullmatch(file):
                 return True
-        found = _RECORD_FILE.fullmatch(name)
+        found = re.fullmatch(
+            rf"(?:{kind.partition}=(?P<day>\d{{4}}-\d{{2}}-\d{{2}})/)?"
+            rf"{kind.files}-\d{{5}}-of-\d{{5}}\.(?:{'|'.join(encoding.WRITERS)})",
+            name,
+        )
         if not found:
             return False
         if self.partition_by == "none" or found["day"] is None:
@@ -220,56 +273,97 @@ class WriteMetrics(beam.PTransform):
         return (start is None or start <= found["day"]) and (end is None or found["day"] < end)
 
 
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class _WriteFiles(beam.PTransform):
+    """Stages the rows of a kind in files; gives their names and numbers of rows."""
+
+    kind: encoding.Kind
+    output: str
+    output_format: str
+    by_day: bool
+    check: bool
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Applies the transform to batches with a row per session."""
+        kind, by_day = self.kind, self.by_day
+        cuts = beam.pvalue.AsDict(
+            batches
+            | "SampleSessions" >> beam.FlatMap(sample_sessions, kind, by_day)
+            | "GroupSamples" >> beam.GroupByKey()
+            | "CutFiles" >> beam.MapTuple(lambda partition, samples: (partition, cut(samples)))
+        )
+        if not by_day:  # a run without sessions has a file without rows
+            empty = batches.pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
+            empty |= "NoBatch" >> beam.Map(lambda _: kind.empty()).with_output_types(pa.RecordBatch)
+            batches = (batches, empty) | "AllBatches" >> beam.Flatten()
+        return (
+            batches
+            | "KeyByFile"
+            >> beam.FlatMap(split_by_file, kind, by_day, cuts).with_output_types(
+                tuple[FileKey, pa.RecordBatch]
+            )
+            | "GroupByFile" >> beam.GroupByKey()
+            | "WriteFiles"
+            >> beam.ParDo(
+                _WriteFile(kind, self.output, self.check), self.output_format
+            ).with_output_types(tuple[str, int])
+        )
+
+
 class _WriteFile(OverlappingDoFn):
-    """The metrics of a file to its name and the number of its records."""
+    """The batches of a file to its name and the number of its rows."""
 
     stage = "write"
 
-    def __init__(self, output: str, check: bool):
-        self._output, self._check = output, check
+    def __init__(self, kind: encoding.Kind, output: str, check: bool):
+        self._write = functools.partial(_write_file, kind, output, check)
 
     def jobs(self, element: tuple[FileKey, Iterable[pa.RecordBatch]], extra: str) -> Iterator[Job]:
         key, batches = element
-        yield functools.partial(_write_file, self._output, key, list(batches), extra, self._check)
+        yield functools.partial(self._write, key, list(batches), extra)
 
 
 def _write_file(
-    output: str, key: FileKey, batches: list[pa.RecordBatch], output_format: str, check: bool
+    kind: encoding.Kind,
+    output: str,
+    check: bool,
+    key: FileKey,
+    batches: list[pa.RecordBatch],
+    output_format: str,
 ) -> Done:
     partition, number, of = key
-    table = pa.Table.from_batches(batches, METRICS).combine_chunks()
+    batches = [batch for batch in batches if len(batch)] or [kind.empty()]
+    table = pa.Table.from_batches(batches).combine_chunks()
     table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
-    rows = table.combine_chunks().to_batches() or [_no_sessions()]
-    name = f"metrics-{number:05d}-of-{of:05d}.{output_format}"
+    rows = (table.combine_chunks().to_batches() or [kind.empty()])[0]
+    name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
     name = f"{partition}/{name}" if partition else name
     if check:
-        bigquery.check_records(rows[0])
-    content = records.encode(rows[0], output_format)
+        bigquery.check_rows(kind, rows)
+    content = encoding.encode(kind, rows, output_format)
     publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
-    num_records = len(rows[0]) * records.NUM_TYPES
-    return Done([(name, num_records)], {}, {"rows": num_records, "bytes": len(content)})
+    num_rows = len(rows) * kind.rows_per_session(rows)
+    return Done([(name, num_rows)], {}, {"rows": num_rows, "bytes": len(content)})
 
 
-def _no_sessions(_: bytes = b"") -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], METRICS)
-
-
-def partitions(metrics: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Cuts a batch of schema `METRICS` by the day of the session's end, UTC; order is kept."""
+def partitions(
+    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Cuts a batch by the day of the session's end, UTC; order is kept."""
     if not by_day:
-        yield "", metrics
+        yield "", batch
         return
-    days = metrics.column("ended_at_us").to_numpy() // _DAY_US
+    days = kind.ended_us(batch) // _DAY_US
     for day in np.unique(days).tolist():
         date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
-        yield f"created_date={date.isoformat()}", metrics.filter(pa.array(days == day))
+        yield f"{kind.partition}={date.isoformat()}", batch.filter(pa.array(days == day))
 
 
 def sample_sessions(
-    metrics: pa.RecordBatch, by_day: bool
+    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool
 ) -> Iterator[tuple[str, tuple[int, list[str]]]]:
     """For each partition the number of sessions in a batch, and the ids of some, picked by hash."""
-    for partition, rows in partitions(metrics, by_day):
+    for partition, rows in partitions(batch, kind, by_day):
         ids = rows.column("session_id")
         sample = ids.filter(pa.array(shards_of(ids, _SAMPLED) == 0))
         yield partition, (len(ids), sample.to_pylist())
@@ -284,10 +378,10 @@ def cut(samples: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
 
 
 def split_by_file(
-    metrics: pa.RecordBatch, by_day: bool, cuts: dict[str, list[str]]
+    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool, cuts: dict[str, list[str]]
 ) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
     """Cuts a batch, sorted by session id, so that each piece goes to one file."""
-    for partition, rows in partitions(metrics, by_day):
+    for partition, rows in partitions(batch, kind, by_day):
         starts = cuts.get(partition, [])
         ids = np.array(rows.column("session_id").to_pylist(), object)
         edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
@@ -297,9 +391,16 @@ def split_by_file(
                 yield key, rows.slice(start, end - start)
 
 
+def encode_rejects(rejects: Iterable[Reject]) -> bytes:
+    """A line of JSON for each reject, sorted."""
+    rows = sorted(rejects, key=lambda reject: tuple("" if v is None else v for v in reject))
+    lines = (json.dumps(reject._asdict(), ensure_ascii=False) + "\n" for reject in rows)
+    return "".join(lines).encode("utf-8", "replace")
+
+
 def check_rejects(counts: Counts, max_ratio: float) -> None:
     """Raises TooManyRejectsError where more than `max_ratio` of an input's rows were rejected."""
-    for kind in ("messages", "sessions", "channels"):
+    for kind in ("messages", "sessions", "channels", "records"):
         read = counts.get(f"{kind}_read", 0)
         reasons = {
             name.removeprefix(f"{kind}_rejected_"): number

@@ -1,0 +1,36 @@
+"""The browser, and the page that `session-report` makes of some weeks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from browser import chromium
+from pipelines import report
+from tests.summaries import contact_centre
+from transforms import encoding
+from transforms.summaries import SUMMARIES
+
+ZONE = "Europe/Berlin"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    with chromium.started() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def summaries():
+    return contact_centre()
+
+
+@pytest.fixture(scope="session")
+def page(summaries, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "summaries.avro").write_bytes(encoding.encode(SUMMARIES, summaries, "avro"))
+    args = ("--summaries", folder / "summaries.avro", "--output", folder / "page.html")
+    zone = ("--report_time_zone", ZONE, "--runner", "FnApiRunner")
+    assert report.main([*map(str, args), *zone]) == 0
+    return folder / "page.html"
