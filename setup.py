@@ -47,6 +47,7 @@ setup(
         "pyarrow>=24,<26",
         "rich>=13,<16",
         "vl-convert-python>=1.9,<2",
+        "zlib-ng>=1.1,<2",
     ],
     extras_require={
         "bench": [

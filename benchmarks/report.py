@@ -12,10 +12,21 @@ matplotlib.use("svg")
 from matplotlib import pyplot, ticker
 
 FORMATS = {"parquet": "Parquet", "avro": "Avro", "jsonl": "JSON Lines"}
-PEERS = {"duckdb_sql": "DuckDB", "polars_plan": "Polars", "beam_rows": "Beam, rows"}
 OURS = "session-metrics"
-COLOURS = {OURS: "#0072b2", "DuckDB": "#d55e00", "Polars": "#009e73", "Beam, rows": "#7f7f7f"}
-MARKERS = {OURS: "o", "DuckDB": "s", "Polars": "^", "Beam, rows": "D"}
+PEERS = {
+    "duckdb_sql": "DuckDB",
+    "polars_plan": "Polars",
+    "with_summaries": "the same with summaries",
+    "beam_rows": "Beam, rows",
+}
+COLOURS = {
+    OURS: "#0072b2",
+    "DuckDB": "#d55e00",
+    "Polars": "#009e73",
+    "the same with summaries": "#56b4e9",
+    "Beam, rows": "#7f7f7f",
+}
+MARKERS = dict(zip(COLOURS, "os^vD", strict=True))
 
 Results = dict[str, Any]
 

@@ -47,7 +47,7 @@ class BenchmarkError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The job and a peer at the same work. The job writes Avro.
+    """The job and a peer at the same work, which may be the job with more to do. The job writes Avro.
 
     Attributes:
       name: as `--only` has it.
@@ -71,6 +71,7 @@ COMPARISONS = [
     Comparison("parquet-polars", "polars_plan", "parquet", "parquet", ("--format", "parquet")),
     Comparison("jsonl-duckdb", "duckdb_sql", "jsonl", "parquet"),
     Comparison("avro-polars", "polars_plan", "avro", "avro", ("--format", "avro")),
+    Comparison("parquet-summaries", "with_summaries", "parquet", "avro"),
     Comparison("parquet-beam", "beam_rows", "parquet", "avro", largest=1_000_000),
 ]
 FOLD = "fold"

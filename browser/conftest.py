@@ -8,7 +8,7 @@ from selenium import webdriver
 
 from browser import chromium
 from pipelines import report
-from tests.summaries import contact_centre
+from tests.summaries import computed, contact_centre
 from transforms import encoding
 from transforms.summaries import SUMMARIES
 
@@ -29,7 +29,7 @@ def summaries():
 @pytest.fixture(scope="session")
 def page(summaries, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    (folder / "summaries.avro").write_bytes(encoding.encode(SUMMARIES, summaries, "avro"))
+    (folder / "summaries.avro").write_bytes(encoding.encode(SUMMARIES, computed(summaries), "avro"))
     args = ("--summaries", folder / "summaries.avro", "--output", folder / "page.html")
     zone = ("--report_time_zone", ZONE, "--runner", "FnApiRunner")
     assert report.main([*map(str, args), *zone]) == 0

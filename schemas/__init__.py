@@ -71,6 +71,11 @@ def is_nullable(field: dict[str, Any]) -> bool:
     return isinstance(field["type"], list)
 
 
+def symbols_of(field: dict[str, Any]) -> list[str]:
+    """The restricted list of a field of an Avro schema that is an enum; empty for any other."""
+    return field["type"].get("symbols", []) if isinstance(field["type"], dict) else []
+
+
 def _type_of(field: dict[str, Any]) -> str:
     avro_type = field["type"][1] if is_nullable(field) else field["type"]
     if isinstance(avro_type, dict):
@@ -84,7 +89,7 @@ def metric_types() -> tuple[str, ...]:
     (field,) = (
         field for field in avro_schema()["fields"] if field["name"] == "MessagingSessionMetricType"
     )
-    return tuple(field["type"]["symbols"])
+    return tuple(symbols_of(field))
 
 
 @functools.cache

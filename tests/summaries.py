@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import arrow_schema
+from transforms.summaries import COLUMNS, SUMMARIES
 
 SCHEMA = arrow_schema("messaging_session_summary")
 POLICY = "response_from=first_message bots=ignore late_messages=include"
@@ -40,7 +41,9 @@ def summary(
         "ends_unanswered": False,
         "late_messages": 0,
         "duplicate_messages": 0,
-        "policy": POLICY,
+        "policy_response_from": "first_message",
+        "policy_bots": "ignore",
+        "policy_late_messages": "include",
     }
     for side, time_us in (("agent", agent_us), ("end_user", end_user_us)):
         row[f"{side}_responses"] = 0 if time_us is None else 1
@@ -58,6 +61,14 @@ def batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
         kind = pa.int64() if pa.types.is_timestamp(field.type) else field.type
         arrays.append(pa.array(values, kind).cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def computed(summaries: pa.RecordBatch) -> pa.RecordBatch:
+    """The same as the job has them on the way to files: the columns that go into those alone."""
+    ended_at_us = summaries.column("ended_at").cast(pa.int64())
+    columns = [summaries.column(field.name).cast(field.type) for field in COLUMNS]
+    arrays = [summaries.column("session_id"), ended_at_us, *columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=SUMMARIES.layout)
 
 
 def contact_centre(
@@ -107,7 +118,9 @@ def contact_centre(
             end_user_messages=int(turns[i] * 2 + 1),
             bot_messages=int(i % 3),
             agent_responses=int(turns[i]) if answered[i] else 0,
+            agent_response_total_us=int(agent_us[i] * turns[i]) if answered[i] else None,
             end_user_responses=int(turns[i]) if replied[i] else 0,
+            end_user_response_total_us=int(end_user_us[i] * turns[i]) if replied[i] else None,
             agent_response_max_us=int(agent_us[i] * 2) if answered[i] else None,
             ends_unanswered=bool(unanswered[i]),
         )

@@ -26,7 +26,7 @@ from tests import cli
 from tests.cli import ROOT, RUNNER, output_bytes
 from tests.emulators import EXPIRED, FORBIDDEN, Storage
 from tests.test_publishing import NEW, NEXT, OLD, USERS, owned
-from transforms import formats, leases, publishing, writing
+from transforms import cutting, formats, leases, publishing
 from transforms.errors import OutputError
 from transforms.files import open_input, reason
 
@@ -292,8 +292,8 @@ def test_rejects_elsewhere_inside(within, storage, run):
 
 
 def test_fewer_files_and_other_peoples(storage, run, monkeypatch):
-    monkeypatch.setattr(writing, "SESSIONS_PER_FILE", 10)
-    monkeypatch.setattr(writing, "_SAMPLED", 2)
+    monkeypatch.setattr(cutting, "SESSIONS_PER_FILE", 10)
+    monkeypatch.setattr(cutting, "_SAMPLED", 1)
     users = {"notes.txt": b"mine", "deep/mine.csv": b"mine too", f"{FILE}.avro.bak": b"and mine"}
     for name, content in users.items():
         storage.put(f"out/{name}", content)

@@ -58,7 +58,7 @@ SUMMARIES = st.lists(
         channel_type=st.one_of(st.none(), st.sampled_from(["Text", "WhatsApp", "B\u00fcro"])),
         ends_unanswered=st.booleans(),
         agent_messages=st.integers(0, 99),
-        policy=st.sampled_from(["one", "other"]),
+        policy_bots=st.sampled_from(["ignore", "answer"]),
     ),
     max_size=40,
 )
@@ -108,7 +108,10 @@ def test_counts_are_those_of_a_walk_over_the_rows(rows, zone):
     assert {name: row["sessions"] for name, row in found.items()} == channels
     total = report.days.together().rows().get(0, dict.fromkeys(COUNTS, 0))
     assert total["agent_messages"] == sum(row["agent_messages"] for row in rows)
-    assert report.policies == Counter(row["policy"] for row in rows)
+    assert report.policies == Counter(
+        f"response_from=first_message bots={row['policy_bots']} late_messages=include"
+        for row in rows
+    )
     assert report.unstarted == sum(row["started_at"] is None for row in rows)
     ends = [row["ended_at"] for row in rows]
     assert report.ended_us == ((min(ends), max(ends)) if ends else None)

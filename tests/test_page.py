@@ -195,10 +195,10 @@ def test_what_the_page_was_made_with():
 
 
 def test_summaries_of_different_policies_are_told_of():
-    rows = [*ROWS, summary("s4", DAY_US, policy="bots=answer")]
+    rows = [*ROWS, summary("s4", DAY_US, policy_bots="answer")]
     text = "".join(page_of(rows).texts)
     assert "2 policies. These sessions were not all timed by the same rules" in text
-    assert "bots=answer (1 session, 25.0 %)" in text
+    assert "bots=answer late_messages=include (1 session, 25.0 %)" in text
 
 
 CASES = {
@@ -274,7 +274,7 @@ HOSTILE = '<script>alert("1.23456")</script>&amp;\'"--> role="x" \u202e'
 
 def test_what_comes_from_data_is_text():
     rows = [
-        summary(HOSTILE, DAY_US, SECOND_US, channel_type=HOSTILE, policy=HOSTILE),
+        summary(HOSTILE, DAY_US, SECOND_US, channel_type=HOSTILE, policy_bots=HOSTILE),
         summary("other", DAY_US, SECOND_US, channel_type="v1.23456"),
     ]
     counts = {"messages_read": 1, f"messages_rejected_{HOSTILE}": 1}

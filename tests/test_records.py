@@ -217,7 +217,7 @@ def test_avro_rows_are_those_of_fastavro(rows):
             }
             fastavro.schemaless_writer(expected, schema, record)
     batch = metrics(*rows)
-    assert RECORDS.to_avro(batch) == expected.getvalue()
+    assert b"".join(RECORDS.to_avro(batch).to_pylist()) == expected.getvalue()
     assert read_avro(encoding.encode(RECORDS, batch, "avro")) == as_rows(batch)
 
 
@@ -226,5 +226,22 @@ def test_varints_are_those_of_fastavro(numbers):
     expected = io.BytesIO()
     for number in numbers:
         fastavro.schemaless_writer(expected, "long", number)
-    encoded = encoding.avro_integers(np.array(numbers, np.int64))
+    encoded = encoding.avro_numbers([(np.array(numbers, np.int64), None)])
     assert b"".join(encoded.to_pylist()) == expected.getvalue()
+
+
+@given(st.lists(st.tuples(st.integers(-(2**31), 2**31 - 1), st.none() | st.booleans())))
+def test_numbers_side_by_side_are_those_of_fastavro(rows):
+    """Short ones, and those that may be null."""
+    schema = {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}]}
+    schema["fields"].append({"name": "b", "type": ["null", "boolean"]})
+    schema["fields"].append({"name": "c", "type": ["null", "long"]})
+    expected = [io.BytesIO() for _ in rows]
+    for file, (a, b) in zip(expected, rows, strict=True):
+        record = {"a": a, "b": b, "c": None if b is None else a << 31}
+        fastavro.schemaless_writer(file, fastavro.parse_schema(schema), record)
+    a = np.array([a for a, _ in rows], np.int32)
+    stated = np.array([b is not None for _, b in rows], bool)
+    c = np.where(stated, a.astype(np.int64) << 31, 0)
+    columns = [(a, None), (np.array([bool(b) for _, b in rows], bool), stated), (c, stated)]
+    assert encoding.avro_numbers(columns).to_pylist() == [file.getvalue() for file in expected]

@@ -17,7 +17,7 @@ import pytest
 from pipelines import options, session_metrics
 from schemas import metric_types
 from tests.cli import RUNNER, output_bytes
-from transforms import publishing, writing
+from transforms import cutting, publishing
 
 MESSAGES = "session_id,message_id,sent_at,sender_role,entry_type"
 SESSIONS = "session_id,status,ended_at,platform_type,created_at,modified_at"
@@ -602,8 +602,8 @@ def test_backfill_and_daily_runs(week, run):
 
 
 def test_fewer_sessions_and_another_format_leave_nothing_stale(week, run, monkeypatch):
-    monkeypatch.setattr(writing, "SESSIONS_PER_FILE", 20)
-    monkeypatch.setattr(writing, "_SAMPLED", 2)
+    monkeypatch.setattr(cutting, "SESSIONS_PER_FILE", 20)
+    monkeypatch.setattr(cutting, "_SAMPLED", 1)
     put(week / "out" / "notes.txt", "mine")
     put(week / "out" / "metrics-00000-of-00001.avro.bak", "mine")
     users = set(output_bytes(week / "out"))

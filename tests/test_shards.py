@@ -47,10 +47,10 @@ def sessions(*rows: dict) -> pa.RecordBatch:
 
 def run(*batches: pa.RecordBatch, **policy) -> tuple[dict, dict]:
     """The six values by session id, and the counts; the same whatever the order of batches and rows."""
-    (metrics, _), counts = fold_shard(batches, Policy(**policy))
+    metrics, counts = fold_shard(batches, Policy(**policy))
     assert metrics.schema == schema_of(DEFAULT_METRICS)
     shuffled = [b.take(pa.array(np.random.default_rng(1).permutation(len(b)))) for b in batches]
-    (again, _), counts_again = fold_shard(shuffled[::-1], Policy(**policy))
+    again, counts_again = fold_shard(shuffled[::-1], Policy(**policy))
     assert again.equals(metrics)
     assert counts_again == counts
     ids = metrics.column("session_id").to_pylist()
@@ -114,7 +114,7 @@ def test_unknown_creation_is_in_no_created_range():
 )
 def test_the_newest_snapshot_counts(older, newer):
     rows = [{"session_id": "a"} | older, {"session_id": "a"} | newer]
-    (metrics, _), counts = fold_shard([sessions(*rows)], Policy())
+    metrics, counts = fold_shard([sessions(*rows)], Policy())
     assert metrics.column("ended_at_us").to_pylist() == [newer["ended_at_us"]]
     assert counts == {"sessions_superseded": 1, "sessions_reported": 1}
 

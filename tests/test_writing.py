@@ -1,6 +1,7 @@
 """Where files are cut, what is an earlier run's, and how many rejects are too many."""
 
 import dataclasses
+import datetime
 import io
 import json
 import random
@@ -16,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli import output_bytes
-from transforms import Metrics, WriteMetrics, coders, writing  # noqa: F401
+from tests.test_shards import sessions
+from transforms import Metrics, WriteMetrics, coders, cutting, writing  # noqa: F401
 from transforms.batches import Reject
 from transforms.encoding import encode
 from transforms.errors import OutputError, TooManyRejectsError
 from transforms.metrics import DEFAULT_METRICS, schema_of
+from transforms.policy import Policy
 from transforms.records import RECORDS
 
 METRICS = schema_of(DEFAULT_METRICS)
@@ -51,11 +54,21 @@ def write(
             | "Batches" >> beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch),
             pipeline | "Rejects" >> beam.Create(rejects, reshuffle=False),
             pipeline | "Counts" >> beam.Create(counts, reshuffle=False),
-            pipeline | "Summaries" >> beam.Create([], reshuffle=False),
+            pipeline | "Samples" >> beam.Create(samples(batches), reshuffle=False),
         )
         total = writing.add_counts([*counts, {"records_written": sum(map(len, batches)) * 6}])
         assert_that(found | dataclasses.replace(to), equal_to([total]))
     return output_bytes(Path(to.output))
+
+
+def samples(batches: list[pa.RecordBatch]) -> list[tuple[str, str]]:
+    """Those of the sessions, as they were read."""
+    found = []
+    for batch in batches:
+        ids, ends = batch.column(0).to_pylist(), batch.column(1).to_pylist()
+        rows = ({"session_id": i, "ended_at_us": end} for i, end in zip(ids, ends, strict=True))
+        found += cutting.sample_sessions(sessions(*rows), Policy())
+    return found
 
 
 def split(ids: list[str], batches: int, seed: int) -> list[pa.RecordBatch]:
@@ -69,8 +82,8 @@ def split(ids: list[str], batches: int, seed: int) -> list[pa.RecordBatch]:
 
 @pytest.fixture
 def small_files(monkeypatch):
-    monkeypatch.setattr(writing, "SESSIONS_PER_FILE", 20)
-    monkeypatch.setattr(writing, "_SAMPLED", 4)
+    monkeypatch.setattr(cutting, "SESSIONS_PER_FILE", 20)
+    monkeypatch.setattr(cutting, "_SAMPLED", 4)
 
 
 IDS = [f"0Mwbb{i:010d}CAW" for i in range(300)] + ["Zoë", "会話", "😀", "\uffff", "~", "é"]
@@ -83,7 +96,8 @@ def test_files_are_cut_by_session_id(small_files, tmp_path):
         for shards, seed in ((1, 0), (7, 1), (40, 2))
     ]
     assert all(output == outputs[0] for output in outputs)
-    names = [f"metrics-{i:05d}-of-00016.jsonl" for i in range(16)]
+    # One in four is looked at: 74 of these 306, which stand for 296, 20 to a file.
+    names = [f"metrics-{i:05d}-of-00015.jsonl" for i in range(15)]
     assert sorted(outputs[0]) == names
     rows = [json.loads(line) for n in names for line in outputs[0][n].decode().splitlines()]
     ids = [row["MessagingSessionId"] for row in rows]
@@ -98,22 +112,59 @@ def jsonl(batch: pa.RecordBatch) -> str:
 @settings(max_examples=50, deadline=None)
 @given(st.sets(st.text(min_size=1), max_size=80), st.integers(1, 9), st.integers(0, 99))
 def test_pieces_of_files_hold_each_session_once_in_order(ids, shards, seed):
-    size, sampled = writing.SESSIONS_PER_FILE, writing._SAMPLED
-    writing.SESSIONS_PER_FILE, writing._SAMPLED = 5, 3
+    size, sampled = cutting.SESSIONS_PER_FILE, cutting._SAMPLED
+    cutting.SESSIONS_PER_FILE, cutting._SAMPLED = 5, 3
     try:
         batches = split(sorted(ids), shards, seed)
-        samples = [s for b in batches for _, s in writing.sample_sessions(b, RECORDS, False)]
-        starts = writing.cut(samples)
+        starts = cutting.cut([session_id for _, session_id in samples(batches)])
         pieces: dict[tuple, list[str]] = {}
         for batch in batches:
-            for key, piece in writing.split_by_file(batch, RECORDS, False, {"": starts}):
+            for key, piece in cutting.split_by_file(batch, False, {"": starts}):
                 pieces.setdefault(key, []).extend(piece.column(0).to_pylist())
     finally:
-        writing.SESSIONS_PER_FILE, writing._SAMPLED = size, sampled
+        cutting.SESSIONS_PER_FILE, cutting._SAMPLED = size, sampled
     files = len(starts) + 1
     assert starts == sorted(set(starts))
     assert sorted(pieces) == [("", i, files) for i in range(files)] or not ids
     assert [i for key in sorted(pieces) for i in sorted(pieces[key])] == sorted(ids)
+
+
+def test_samples_are_of_the_sessions_alone(small_files):
+    """Not of how often and in which order they are there, nor of those that get no records."""
+    rows = [{"session_id": i, "ended_at_us": n * DAY_US // 9} for n, i in enumerate(IDS)]
+    found = set(cutting.sample_sessions(sessions(*rows), Policy()))
+    assert len(found) == 74
+    for day, session_id in found:
+        ended = datetime.date(1970, 1, 1) + datetime.timedelta(IDS.index(session_id) // 9)
+        assert day == ended.isoformat()
+    assert set(cutting.sample_sessions(sessions(*rows[::-1], *rows[:50]), Policy())) == found
+    others = (
+        {"status": "Active"},
+        {"ended_at_us": None},
+        {"platform_type": "Standard"},
+        {"ended_at_us": 34 * DAY_US},
+    )
+    left_out = [row | {**other} for other in others for row in rows]
+    policy = Policy(closed_until_us=34 * DAY_US)
+    assert set(cutting.sample_sessions(sessions(*left_out), policy)) == set()
+    starts = cutting.cut([i for _, i in found])
+    assert cutting.cut([i for _, i in sorted(found, key=lambda one: one[1])] * 2) == starts
+
+
+def test_files_that_no_session_falls_into_are_there_all_the_same(small_files, tmp_path):
+    """Cuts are known before it is, whether a newer row takes a session out again."""
+    batch = metrics(sorted(IDS)[:3])
+    with Pipeline(runner="FnApiRunner") as pipeline:
+        found = Metrics(
+            pipeline | "Batches" >> beam.Create([batch]).with_output_types(pa.RecordBatch),
+            pipeline | "Rejects" >> beam.Create([]),
+            pipeline | "Counts" >> beam.Create([{}]),
+            pipeline | "Samples" >> beam.Create(samples([metrics(sorted(IDS))])),
+        )
+        _ = found | WriteMetrics(str(tmp_path / "out"), "csv")
+    files = output_bytes(tmp_path / "out")
+    assert list(files) == [f"metrics-{i:05d}-of-00015.csv" for i in range(15)]
+    assert [content.count(b"\n") for content in files.values()] == [19, *[1] * 14]
 
 
 def test_a_run_without_sessions_writes_a_header_alone(tmp_path):
@@ -146,7 +197,7 @@ def test_partitions_are_cut_each_by_itself(small_files, tmp_path):
     batch = metrics(ids, [DAY_US * (i == ids[0]) for i in ids])
     files = write([batch], WriteMetrics(str(tmp_path / "out"), "csv", "day"))
     first = [n for n in files if n.startswith("created_date=1970-01-01/")]
-    assert len(first) == 16
+    assert len(first) == 15
     assert set(files) - set(first) == {"created_date=1970-01-02/metrics-00000-of-00001.csv"}
 
 

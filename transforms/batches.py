@@ -50,6 +50,13 @@ SESSIONS = pa.schema(
         pa.field("routed_at_us", pa.int64()),
     ]
 )
+KEYS = pa.schema(
+    [
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("ended_at_us", pa.int64(), nullable=False),
+    ]
+)
+"""The first columns of what is computed, a row per session."""
 RECORDS = pa.schema(
     [
         pa.field("session_id", _ID, nullable=False),

@@ -285,11 +285,10 @@ def check_rows(kind: Kind, batch: pa.RecordBatch) -> None:
 
     values = [field.name for field in batch.schema if field.type == pa.int32()]
     bounds = {name: (0, MAX_VALUE) for name in values}
-    bounds[kind.ended_column] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
+    bounds["ended_at_us"] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
     for field in batch.schema:
         column = batch.column(field.name)
-        known = kind.layout.get_field_index(field.name)
-        if column.null_count and not (known >= 0 and kind.layout.field(known).nullable):
+        if column.null_count and not kind.layout.field(field.name).nullable:
             fail(f"without {field.name}")
         if field.name in bounds and len(batch):
             least, most = bounds[field.name]

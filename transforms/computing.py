@@ -12,32 +12,30 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batches import Counts
 from transforms.coders import RecordBatchCoder
 from transforms.counting import COUNTS
+from transforms.cutting import Sample, sample_sessions
 from transforms.metrics import DEFAULT_METRICS
 from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.policy import Policy
 from transforms.reading import Batches
 from transforms.sharding import compact, shards_for, split_by_shard
-from transforms.shards import Output, fold_shard
-
-_SUMMARIES = "summaries"
+from transforms.shards import fold_shard
 
 
 class Metrics(NamedTuple):
     """The metrics of the sessions that get records, and what became of everything else.
 
     Attributes:
-      batches: PCollection of `pa.RecordBatch`, schema `metrics.schema_of`: one row per session; each
-        session once.
+      batches: PCollection of `pa.RecordBatch`, schema `metrics.schema_of`, where summaries are asked for
+        with the columns of `summaries.COLUMNS` besides: one row per session; each session once.
       rejects: PCollection of `Reject`, of all inputs.
       counts: PCollection of dicts, to be added up.
-      summaries: PCollection of `pa.RecordBatch`, schema `messaging_session_summary`: one row for each
-        session of `batches`; empty where not asked for.
+      samples: PCollection of `cutting.Sample`, by which files are cut.
     """
 
     batches: beam.PCollection
     rejects: beam.PCollection
     counts: beam.PCollection
-    summaries: beam.PCollection
+    samples: beam.PCollection
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -73,7 +71,15 @@ class ComputeSessionMetrics(beam.PTransform):
         fold = FoldSessions(self.policy, self.types, self.summarize)
         folded = group_by_shard(inputs) | "FoldSessions" >> fold
         counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
-        return Metrics(folded.batches, inputs.rejects, counts, folded[_SUMMARIES])
+        samples = inputs.batches | "SampleSessions" >> beam.FlatMap(
+            _sample, self.policy
+        ).with_output_types(Sample)
+        return Metrics(folded.batches, inputs.rejects, counts, samples)
+
+
+def _sample(batch: pa.RecordBatch, policy: Policy) -> Iterable[Sample]:
+    is_of_messages = "message_id" in batch.schema.names
+    return () if is_of_messages else sample_sessions(batch, policy)
 
 
 def group_by_shard(inputs: Batches) -> beam.PCollection:
@@ -122,7 +128,7 @@ class _SplitByShard(OverlappingDoFn):
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class FoldSessions(beam.PTransform):
-    """Folds each shard; outputs `batches`, `summaries` and `counts`.
+    """Folds each shard; outputs `batches` and `counts`.
 
     Attributes:
       policy: the rules.
@@ -140,11 +146,11 @@ class FoldSessions(beam.PTransform):
             fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
         )
         return pcoll | beam.ParDo(_FoldShard(), fold).with_output_types(
-            pa.RecordBatch, counts=dict, summaries=pa.RecordBatch
-        ).with_outputs(_SUMMARIES, COUNTS, main="batches")
+            pa.RecordBatch, counts=dict
+        ).with_outputs(COUNTS, main="batches")
 
 
-_Fold = Callable[[list[pa.RecordBatch]], tuple[Output, Counts]]
+_Fold = Callable[[list[pa.RecordBatch]], tuple[pa.RecordBatch, Counts]]
 
 
 class _FoldShard(OverlappingDoFn):
@@ -159,9 +165,7 @@ class _FoldShard(OverlappingDoFn):
 
 def _fold(coder: RecordBatchCoder, encoded: list[bytes], fold: _Fold) -> Done:
     batches = [coder.decode(one) for one in encoded]
-    (metrics, summaries), counts = fold(batches)
-    outputs: list[Any] = [metrics] if len(metrics) else []
-    if summaries is not None and len(summaries):
-        outputs.append(beam.pvalue.TaggedOutput(_SUMMARIES, summaries))
+    metrics, counts = fold(batches)
     rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
-    return Done(outputs, counts, {"rows": rows, "bytes": num_bytes, "shards": 1})
+    stage = {"rows": rows, "bytes": num_bytes, "shards": 1}
+    return Done([metrics] if len(metrics) else [], counts, stage)

@@ -20,6 +20,8 @@ Int64s = NDArray[np.int64]
 SIDES = ("agent", "end_user")
 COUNTS = ("sessions", "agent_messages", "end_user_messages", "bot_messages", "unanswered")
 """What is summed up by day, by hour of the week and by channel type: the columns of `Tally.sums`."""
+RULES = ("response_from", "bots", "late_messages")
+"""The switches that times depend on; a summary has each as `policy_...`."""
 NOT_STATED = ""
 """The channel type of sessions that have none."""
 SLOWEST = 10
@@ -272,7 +274,8 @@ def measure(summaries: pa.RecordBatch, zone: str) -> Report:
         }
         return Groups(Tally.of(group, counts), times)
 
-    policies = pc.value_counts(summaries.column("policy"))
+    rules = pa.table([summaries.column(f"policy_{name}") for name in RULES], list(RULES))
+    policies = rules.group_by(list(RULES)).aggregate([([], "count_all")]).to_pylist()
     bounds = pc.min_max(ended_at.cast(pa.int64())).as_py()
     return Report(
         zone,
@@ -281,7 +284,7 @@ def measure(summaries: pa.RecordBatch, zone: str) -> Report:
         grouped(channel),
         channel_types,
         _slowest(summaries),
-        {one["values"]: one["counts"] for one in policies.to_pylist()},
+        {" ".join(f"{name}={p[name]}" for name in RULES): p["count_all"] for p in policies},
         started_at.null_count,
         (bounds["min"], bounds["max"]),
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import metric_types
-from transforms.batches import AGENT, END_USER, MAX_VALUE
+from transforms.batches import AGENT, END_USER, KEYS, MAX_VALUE
 from transforms.fold import Folded, Int64s, first_of_each
 from transforms.policy import Policy, Rounding
 
@@ -92,8 +92,7 @@ def schema_of(types: tuple[str, ...]) -> pa.Schema:
     """The layout of a batch of metrics: a row per session, its values side by side."""
     return pa.schema(
         [
-            pa.field("session_id", pa.string(), nullable=False),
-            pa.field("ended_at_us", pa.int64(), nullable=False),
+            *KEYS,
             *(pa.field(name, pa.int32(), nullable=False) for name in types),
         ]
     )

@@ -276,6 +276,13 @@ def _figure(
     return joined([Html("\n"), element("figure", element("figcaption", *caption), *shown)])
 
 
+def _no_figure(caption: Sequence[str | None]) -> Html:
+    """What stands in place of a chart of response times where there are none."""
+    return element(
+        "figure", element("figcaption", *caption), _nothing("No session has a response.")
+    )
+
+
 def _swatch(name: str) -> Html:
     return element("span", class_=f"swatch {name}", aria_hidden="true")
 
@@ -450,13 +457,7 @@ def _times_per_day(report: Report) -> _Content:
         median, p90 = (drawn.percentile_us(side, percent) for percent in (50, 90))
         caption = [_swatch(_SWATCHES[side]), title, _note("by week") if step > 1 else None]
         if not median:
-            figures.append(
-                element(
-                    "figure",
-                    element("figcaption", *caption),
-                    _nothing("No session has a response."),
-                )
-            )
+            figures.append(_no_figure(caption))
             continue
         label = (
             f"{title}: median and 90th percentile of the response time per {period}, {_span(report)}. "
@@ -517,13 +518,7 @@ def _distribution(report: Report) -> _Content:
         )
         caption = [_swatch(_SWATCHES[side]), title, _note(note)]
         if not answered:
-            figures.append(
-                element(
-                    "figure",
-                    element("figcaption", *caption),
-                    _nothing("No session has a response."),
-                )
-            )
+            figures.append(_no_figure(caption))
             continue
         median, p90 = (everything.percentile_us(side, percent)[0] for percent in (50, 90))
         drawing = charts.distribution(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from schemas import arrow_schema, metric_types
-from transforms.encoding import Kind, avro_integers, avro_texts, joined, varint
-from transforms.metrics import DEFAULT_METRICS, schema_of
+from transforms.encoding import Kind, avro_numbers, avro_texts, joined, varint
+from transforms.metrics import schema_of
 
 _TWELVE_DIGITS = 10**12
 _NAME_BYTES = len("MSM-") + 24 + 1
@@ -22,8 +22,8 @@ BULK_INSERT_COLUMNS = (
 
 
 def types_of(metrics: pa.RecordBatch) -> list[str]:
-    """The metrics of a batch of schema `metrics.schema_of`."""
-    return metrics.schema.names[2:]
+    """The metrics of a batch that has the columns of `metrics.schema_of`."""
+    return [name for name in metric_types() if name in metrics.schema.names]
 
 
 def names(session_ids: pa.Array, types: list[str]) -> pa.Array:
@@ -67,23 +67,23 @@ def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
     )
 
 
-def _to_avro(metrics: pa.RecordBatch) -> pa.Buffer:
-    """As `encoding.avro_rows(to_records(metrics))`; what a session's records share is encoded once."""
+def _to_avro(metrics: pa.RecordBatch) -> pa.BinaryArray:
+    """As `encoding.avro_rows` has each record; what a session's records share is encoded once."""
     count, types = len(metrics), types_of(metrics)
     name = avro_texts(names(metrics.column("session_id"), types))
     session_id = avro_texts(metrics.column("session_id"))
-    created = avro_integers(metrics.column("ended_at_us").to_numpy())
+    created = avro_numbers([(metrics.column("ended_at_us").to_numpy(), None)])
     fields = []
     for number, metric in enumerate(types):
-        values = metrics.column(metric).to_numpy().astype(np.int64)
+        values = metrics.column(metric).to_numpy()
         fields += [
             name.take(pa.array(np.arange(number, count * len(types), len(types)))),
             session_id,
             varint(metric_types().index(metric)),
-            avro_integers(values),
+            avro_numbers([(values, None)]),
             created,
         ]
-    return joined(fields, count)  # a session's records end to end
+    return joined(fields)
 
 
 def _records_per_session(metrics: pa.RecordBatch) -> int:
@@ -96,8 +96,7 @@ RECORDS = Kind(
     id_field="MessagingSessionId",
     ended_field="CreatedDate",
     partition="created_date",
-    ended_column="ended_at_us",
-    layout=schema_of(DEFAULT_METRICS),
+    layout=schema_of(metric_types()),
     to_rows=to_records,
     to_avro=_to_avro,
     rows_per_session=_records_per_session,

@@ -3,8 +3,9 @@
 Selects the sessions, orders and deduplicates their messages, folds them.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, SupportsInt
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -48,24 +49,12 @@ class Shard(NamedTuple):
     duplicates: fold.Int64s
 
 
-class Output(NamedTuple):
-    """What is computed of a shard, a row per session.
-
-    Attributes:
-      metrics: schema `metrics.schema_of`.
-      summaries: schema `summaries.SUMMARY`; None where not asked for.
-    """
-
-    metrics: pa.RecordBatch
-    summaries: pa.RecordBatch | None
-
-
 def fold_shard(
     batches: Sequence[pa.RecordBatch],
     policy: Policy,
     types: tuple[str, ...] = metrics.DEFAULT_METRICS,
     summarize: bool = False,
-) -> tuple[Output, Counts]:
+) -> tuple[pa.RecordBatch, Counts]:
     """Computes the metrics of the sessions of a shard.
 
     Args:
@@ -75,7 +64,9 @@ def fold_shard(
       summarize: whether to make summaries as well.
 
     Returns:
-      Rows sorted by session id; and counts that tell each message's and each session's fate.
+      A row per session, sorted by session id, schema `metrics.schema_of`, with the columns of
+      `summaries.COLUMNS` besides if summaries are asked for; and counts that tell each message's and
+      each session's fate.
     """
     counts: Counts = {}
     sessions, messages, duplicates = order_shard(batches, policy, counts)
@@ -88,13 +79,16 @@ def fold_shard(
             messages = messages.only(~late)
     _count(counts, "messages_counted", len(messages.session))
     folded = fold.fold(messages, len(sessions), policy)
-    values, capped = metrics.values_of(folded, sessions, policy, types)
+    computed, capped = metrics.values_of(folded, sessions, policy, types)
     _count(counts, "values_capped", capped)
     _count(counts, "sessions_reported", len(sessions))
-    summary = None
     if summarize:
         summary = summaries.summarize(folded, sessions, late_of_session, duplicates, policy)
-    return Output(values, summary), counts
+        computed = pa.RecordBatch.from_arrays(
+            [*computed.columns, *summary.columns],
+            schema=pa.schema([*computed.schema, *summary.schema]),
+        )
+    return computed, counts
 
 
 def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts) -> Shard:
@@ -159,26 +153,38 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     _count(counts, "sessions_superseded", len(table) - np.count_nonzero(last))
     table = table.filter(pa.array(last))
 
-    def keep(fate: str, condition: pa.ChunkedArray) -> None:
-        nonlocal table
-        kept = table.filter(condition)
+    for fate, condition in conditions(policy):
+        kept = table.filter(condition(table))
         _count(counts, f"sessions_{fate}", len(table) - len(kept))
         table = kept
+    return _one_batch(table)
 
-    keep(
-        "not_closed",
-        pc.and_(pc.equal(table["status"], "Ended"), pc.is_valid(table["ended_at_us"])),
-    )
-    keep("not_enhanced", pc.equal(table["platform_type"], "Enhanced"))
+
+Condition = Callable[[pa.Table], pa.ChunkedArray]
+
+
+def conditions(policy: Policy) -> list[tuple[str, Condition]]:
+    """What sessions must meet to get records, one after the other, and the fate of those that do not."""
+
+    def is_closed(table: pa.Table) -> pa.ChunkedArray:
+        return pc.and_(pc.equal(table["status"], "Ended"), pc.is_valid(table["ended_at_us"]))
+
+    def is_enhanced(table: pa.Table) -> pa.ChunkedArray:
+        return pc.equal(table["platform_type"], "Enhanced")
+
+    found: list[tuple[str, Condition]] = [("not_closed", is_closed), ("not_enhanced", is_enhanced)]
     for column, start, end in (
         ("ended_at_us", policy.closed_from_us, policy.closed_until_us),
         ("created_at_us", policy.created_from_us, policy.created_until_us),
     ):
-        if start is not None:
-            keep("out_of_range", pc.greater_equal(table[column], start))
-        if end is not None:
-            keep("out_of_range", pc.less(table[column], end))
-    return _one_batch(table)
+        for compare, bound in ((pc.greater_equal, start), (pc.less, end)):
+            if bound is not None:
+                found.append(("out_of_range", functools.partial(_compared, compare, column, bound)))
+    return found
+
+
+def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.ChunkedArray:
+    return compare(table[column], bound)
 
 
 def order_messages(messages: Gathered) -> Indices:

@@ -9,14 +9,34 @@ from numpy.typing import NDArray
 
 from schemas import arrow_schema
 from transforms import encoding
-from transforms.batches import AGENT, BOT, END_USER
+from transforms.batches import AGENT, BOT, END_USER, KEYS
+from transforms.errors import OutputError
 from transforms.fold import Folded, Int64s, Responses, first_of_each, waiting_since
+from transforms.measures import RULES, SIDES
 from transforms.policy import Policy
 
 SUMMARY = "messaging_session_summary"
 """The name of the schema."""
 
-_INSTANTS = ("created_at", "started_at", "ended_at")
+_NARROW = {
+    "channel_type": pa.dictionary(pa.int32(), pa.string()),
+    **{f"{name}_messages": pa.int32() for name in (*SIDES, "bot", "late", "duplicate")},
+    **{f"{side}_responses": pa.int32() for side in SIDES},
+    **{f"policy_{switch}": pa.dictionary(pa.int8(), pa.string()) for switch in RULES},
+}
+_ELSEWHERE = ("session_id", "ended_at", *(f"{side}_response_average_us" for side in SIDES))
+
+COLUMNS = pa.schema(
+    [
+        pa.field(field.name, _NARROW.get(field.name, field.type), field.nullable)
+        for field in arrow_schema(SUMMARY)
+        if field.name not in _ELSEWHERE
+    ]
+)
+"""What a batch has of the summaries beside the metrics: their fields, in no more bytes than it takes.
+
+Averages follow from the totals, the rest is there already.
+"""
 
 
 def summarize(
@@ -36,17 +56,15 @@ def summarize(
       policy: the rules that were followed.
 
     Returns:
-      A batch of the schema `SUMMARY`, in the order of the sessions.
+      A batch of the schema `COLUMNS`, in the order of the sessions.
     """
     ended_at_us = sessions.column("ended_at_us").to_numpy()
     waiting, since_us = waiting_since(folded.agent_turns, len(sessions))
+    alike = pa.array(np.zeros(len(sessions), np.int8))
     columns: dict[str, pa.Array] = {
-        "session_id": sessions.column("session_id").cast(pa.string()),
-        "channel_type": sessions.column("channel_type"),
-        **{
-            name: sessions.column(f"{name}_us").cast(pa.timestamp("us", "UTC"))
-            for name in _INSTANTS
-        },
+        "channel_type": sessions.column("channel_type").dictionary_encode(),
+        "created_at": sessions.column("created_at_us"),
+        "started_at": sessions.column("started_at_us"),
         "agent_messages": pa.array(folded.counts[:, AGENT]),
         "end_user_messages": pa.array(folded.counts[:, END_USER]),
         "bot_messages": pa.array(folded.counts[:, BOT]),
@@ -57,28 +75,21 @@ def summarize(
         "unanswered_us": pa.array(np.maximum(ended_at_us - since_us, 0), mask=~waiting),
         "late_messages": pa.array(late),
         "duplicate_messages": pa.array(duplicates),
-        "policy": pa.array([rules(policy)]).take(pa.array(np.zeros(len(sessions), np.int8))),
+        **{
+            f"policy_{switch}": pa.DictionaryArray.from_arrays(alike, [getattr(policy, switch)])
+            for switch in RULES
+        },
     }
-    schema = arrow_schema(SUMMARY)
-    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-
-
-def rules(policy: Policy) -> str:
-    """The rules that the times of a summary follow, which are rounded to nothing."""
-    names = ("response_from", "bots", "late_messages")
-    return " ".join(f"{name}={getattr(policy, name)}" for name in names)
+    arrays = [columns[field.name].cast(field.type) for field in COLUMNS]
+    return pa.RecordBatch.from_arrays(arrays, schema=COLUMNS)
 
 
 def _statistics(side: str, responses: Responses) -> dict[str, pa.Array]:
     none = responses.number == 0
-    divisor = np.maximum(responses.number, 1)
-    average, rest = np.divmod(responses.total_us, divisor)
-    average += 2 * rest >= divisor
     starts = np.cumsum(responses.number) - responses.number
     ascending = sort_within(responses.session, responses.time_us)
     columns = {
         "total": responses.total_us,
-        "average": average,
         "median": _percentile(ascending, starts, responses.number, 50),
         "p90": _percentile(ascending, starts, responses.number, 90),
         "max": responses.longest_us,
@@ -125,12 +136,45 @@ def _first_response(folded: Folded, sessions: pa.RecordBatch) -> dict[str, pa.Ar
     }
 
 
-def _same(summaries: pa.RecordBatch) -> pa.RecordBatch:
-    return summaries
+def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
+    """The fields of the summaries, in their order, as `COLUMNS` has them."""
+    if not set(COLUMNS.names) <= set(batch.schema.names):
+        raise OutputError(
+            "there are no summaries of the sessions; nothing was published. "
+            "ComputeSessionMetrics makes them with summarize=True"
+        )
+    elsewhere = {
+        "session_id": batch.column("session_id"),
+        "ended_at": batch.column("ended_at_us"),
+        **{f"{side}_response_average_us": _average(batch, side) for side in SIDES},
+    }
+    return [
+        elsewhere[name] if name in elsewhere else batch.column(name)
+        for name in arrow_schema(SUMMARY).names
+    ]
 
 
-def _to_avro(summaries: pa.RecordBatch) -> pa.Buffer:
-    return encoding.avro_rows(summaries, SUMMARY)
+def _average(batch: pa.RecordBatch, side: str) -> pa.Array:
+    number = batch.column(f"{side}_responses").to_numpy().astype(np.int64)
+    divisor = np.maximum(number, 1)
+    total_us = batch.column(f"{side}_response_total_us").fill_null(0).to_numpy()
+    average_us, rest = np.divmod(total_us, divisor)
+    return pa.array(average_us + (2 * rest >= divisor), mask=number == 0)
+
+
+def to_summaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The summaries of a batch that has `COLUMNS` beside the metrics, schema as in the .avsc.
+
+    Raises:
+      OutputError: it has none.
+    """
+    schema = arrow_schema(SUMMARY)
+    arrays = [array.cast(kind) for array, kind in zip(_columns(batch), schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _to_avro(batch: pa.RecordBatch) -> pa.BinaryArray:
+    return encoding.avro_rows(_columns(batch), SUMMARY)
 
 
 def _one(_: pa.RecordBatch) -> int:
@@ -143,9 +187,8 @@ SUMMARIES = encoding.Kind(
     id_field="session_id",
     ended_field="ended_at",
     partition="ended_date",
-    ended_column="ended_at",
-    layout=arrow_schema(SUMMARY),
-    to_rows=_same,
+    layout=pa.schema([*KEYS, *COLUMNS]),
+    to_rows=to_summaries,
     to_avro=_to_avro,
     rows_per_session=_one,
     csv_columns=tuple(arrow_schema(SUMMARY).names),

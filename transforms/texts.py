@@ -24,6 +24,12 @@ def lengths_of(texts: pa.Array) -> NDArray[np.int64]:
     return np.diff(_offsets(texts)).astype(np.int64)
 
 
+def bytes_of(texts: pa.Array) -> pa.Buffer:
+    """The bytes of all, end to end. No nulls."""
+    offsets = _offsets(texts)
+    return texts.buffers()[2][int(offsets[0]) : int(offsets[-1])]
+
+
 def byte_matrix(texts: pa.Array, width: int) -> NDArray[np.uint8]:
     """The first `width` bytes of each text, shape (texts, width), filled up with zeros. No nulls."""
     offsets = _offsets(texts)

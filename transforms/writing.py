@@ -1,46 +1,37 @@
-"""Writes metrics as records, and the summaries of the sessions: `WriteMetrics`.
+"""Writes metrics as records, and the summaries of the sessions: `WriteMetrics`."""
 
-Files are cut by session id, so that they are sorted throughout when read in the order of their names.
-Where they are cut depends on the sessions alone, not on how they were computed.
-"""
-
+import collections
 import dataclasses
-import datetime
 import functools
-import itertools
 import json
 import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms import bigquery, encoding, publishing
-from transforms.batches import Counts, Reject
+from transforms.batches import KEYS, Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
+from transforms.cutting import FileKey, cut, split_by_file
 from transforms.errors import OutputError, TooManyRejectsError
 from transforms.measures import Report
 from transforms.overlapping import Done, Job, OverlappingDoFn
 from transforms.records import RECORDS
 from transforms.reporting import BuildReport, ReportPage
-from transforms.sharding import shards_of
-from transforms.summaries import SUMMARIES
+from transforms.summaries import SUMMARIES, to_summaries
 
-SESSIONS_PER_FILE = 1 << 18
-_SAMPLED = 1 << 10  # one session in so many tells where files are cut
-_DAY_US = 86_400_000_000
 _REJECT_FILE = re.compile(r"rejects-\d{5}-of-\d{5}\.jsonl")
 REJECTS_NAME = "rejects-00000-of-00001.jsonl"
 
-FileKey = tuple[str, int, int]
-"""Partition (empty, or `created_date=...`), number of the file in it, and how many there are."""
+Written = tuple[str, str, int]
+"""A staged file: `Kind.files`, its path in the output, the number of its rows."""
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -91,27 +82,19 @@ class WriteMetrics(beam.PTransform):
         if self.tables and self.output_format != "avro":
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         pipeline = metrics.batches.pipeline
-        by_day = self.partition_by == "day"
-        files = metrics.batches | "WriteRecords" >> _WriteFiles(
-            RECORDS, self.output, self.output_format, by_day, self.table is not None
-        )
-        summary_files: Any = ()
+        targets = [_Target(RECORDS, self.output, self.table is not None)]
         if self.summaries is not None:
-            summary_files = beam.pvalue.AsIter(
-                metrics.summaries
-                | "WriteSummaries"
-                >> _WriteFiles(
-                    SUMMARIES,
-                    self.summaries_directory or self.output,
-                    self.output_format,
-                    by_day,
-                    self.summaries_directory is None,
-                )
-            )
+            directory = self.summaries_directory
+            targets.append(_Target(SUMMARIES, directory or self.output, directory is None))
+        files = metrics | "WriteFiles" >> _WriteFiles(
+            targets, self.output_format, self.partition_by == "day"
+        )
         report: Any = ()
         if self.report is not None:
             report = beam.pvalue.AsIter(
-                metrics.summaries | "BuildReport" >> BuildReport(self.report.zone)
+                metrics.batches
+                | "ToSummaries" >> beam.Map(to_summaries).with_output_types(pa.RecordBatch)
+                | "BuildReport" >> BuildReport(self.report.zone)
             )
         reject_files = (
             metrics.rejects
@@ -126,7 +109,6 @@ class WriteMetrics(beam.PTransform):
         return once | "Publish" >> beam.Map(
             self._publish,
             beam.pvalue.AsIter(files),
-            summary_files,
             report,
             beam.pvalue.AsIter(reject_files),
             beam.pvalue.AsSingleton(counts),
@@ -190,40 +172,33 @@ class WriteMetrics(beam.PTransform):
     def _publish(
         self,
         _: None,
-        files: Iterable[tuple[str, int]],
-        summary_files: Iterable[tuple[str, int]],
+        files: Iterable[Written],
         reports: Iterable[Report],
         reject_files: Iterable[str],
         counts: Counts,
         run: str,
     ) -> Counts:
         check_rejects(counts, self.max_reject_ratio)
-        of_kind = {RECORDS: list(files), SUMMARIES: list(summary_files)}
+        of_kind: dict[str, list[tuple[str, int]]] = {RECORDS.files: [], SUMMARIES.files: []}
+        for kind, name, number in files:
+            of_kind[kind].append((name, number))
         reject_names = list(reject_files)
-        written = {"records_written": sum(number for _, number in of_kind[RECORDS])}
-        reports = list(reports)
-        summarized = [report.sessions for report in reports]
+        written = {"records_written": sum(number for _, number in of_kind[RECORDS.files])}
         if self.summaries is not None:
-            written["summaries_written"] = sum(number for _, number in of_kind[SUMMARIES])
-            summarized.append(written["summaries_written"])
-        if any(number != counts.get("sessions_reported", 0) for number in summarized):
-            raise OutputError(
-                "there are not as many summaries as sessions; nothing was published. "
-                "ComputeSessionMetrics makes them with summarize=True"
-            )
+            written["summaries_written"] = sum(number for _, number in of_kind[SUMMARIES.files])
         list(emit_counts(written))
         counts = add_counts([counts, written])
         beside = self._files_beside(counts, reports)
         staging = publishing.staging_of(self.output)
         for table in self.tables:
-            staged = ((f"{staging}/{name}", number) for name, number in of_kind[table.kind])
+            staged = ((f"{staging}/{name}", number) for name, number in of_kind[table.kind.files])
             table.replace(staged, run)
         names = {kind: [name for name, _ in found] for kind, found in of_kind.items()}
         try:
             if self.summaries_directory:
                 owns = functools.partial(self._owns, SUMMARIES)
-                publishing.publish(self.summaries_directory, names[SUMMARIES], owns)
-            self._publish_files(names[RECORDS] if self.keep_files else [], reject_names)
+                publishing.publish(self.summaries_directory, names[SUMMARIES.files], owns)
+            self._publish_files(names[RECORDS.files] if self.keep_files else [], reject_names)
             for path, content in beside.items():
                 publishing.write_file(path, content)
         except OutputError as error:
@@ -273,122 +248,87 @@ class WriteMetrics(beam.PTransform):
         return (start is None or start <= found["day"]) and (end is None or found["day"] < end)
 
 
-@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
-class _WriteFiles(beam.PTransform):
-    """Stages the rows of a kind in files; gives their names and numbers of rows."""
+class _Target(NamedTuple):
+    """Where the files of a kind are staged, and whether they must be fit for a table."""
 
     kind: encoding.Kind
     output: str
-    output_format: str
-    by_day: bool
     check: bool
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Applies the transform to batches with a row per session."""
-        kind, by_day = self.kind, self.by_day
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class _WriteFiles(beam.PTransform):
+    """Stages the rows of each kind in files; gives kind, name and number of rows of each."""
+
+    targets: Sequence[_Target]
+    output_format: str
+    by_day: bool
+
+    @no_annotations
+    def expand(self, metrics: Metrics) -> beam.PCollection:
+        """Applies the transform to metrics."""
+        by_day = self.by_day
         cuts = beam.pvalue.AsDict(
-            batches
-            | "SampleSessions" >> beam.FlatMap(sample_sessions, kind, by_day)
+            metrics.samples
+            | "KeySamples" >> beam.MapTuple(lambda day, i: (day if by_day else "", i))
             | "GroupSamples" >> beam.GroupByKey()
-            | "CutFiles" >> beam.MapTuple(lambda partition, samples: (partition, cut(samples)))
+            | "CutFiles" >> beam.MapTuple(lambda partition, ids: (partition, cut(ids)))
         )
+        batches = metrics.batches
         if not by_day:  # a run without sessions has a file without rows
             empty = batches.pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
-            empty |= "NoBatch" >> beam.Map(lambda _: kind.empty()).with_output_types(pa.RecordBatch)
+            empty |= "NoBatch" >> beam.Map(lambda _: _EMPTY).with_output_types(pa.RecordBatch)
             batches = (batches, empty) | "AllBatches" >> beam.Flatten()
         return (
             batches
             | "KeyByFile"
-            >> beam.FlatMap(split_by_file, kind, by_day, cuts).with_output_types(
+            >> beam.FlatMap(split_by_file, by_day, cuts).with_output_types(
                 tuple[FileKey, pa.RecordBatch]
             )
             | "GroupByFile" >> beam.GroupByKey()
             | "WriteFiles"
-            >> beam.ParDo(
-                _WriteFile(kind, self.output, self.check), self.output_format
-            ).with_output_types(tuple[str, int])
+            >> beam.ParDo(_WriteFile(self.targets), self.output_format).with_output_types(Written)
         )
 
 
+_EMPTY = pa.RecordBatch.from_pylist(
+    [], pa.schema([*RECORDS.layout, *(f for f in SUMMARIES.layout if f not in KEYS)])
+)
+
+
 class _WriteFile(OverlappingDoFn):
-    """The batches of a file to its name and the number of its rows."""
+    """The batches of a file to one of each kind."""
 
     stage = "write"
 
-    def __init__(self, kind: encoding.Kind, output: str, check: bool):
-        self._write = functools.partial(_write_file, kind, output, check)
+    def __init__(self, targets: Sequence[_Target]):
+        self._targets = targets
 
     def jobs(self, element: tuple[FileKey, Iterable[pa.RecordBatch]], extra: str) -> Iterator[Job]:
         key, batches = element
-        yield functools.partial(self._write, key, list(batches), extra)
+        yield functools.partial(_write_file, self._targets, key, list(batches), extra)
 
 
 def _write_file(
-    kind: encoding.Kind,
-    output: str,
-    check: bool,
-    key: FileKey,
-    batches: list[pa.RecordBatch],
-    output_format: str,
+    targets: Sequence[_Target], key: FileKey, batches: list[pa.RecordBatch], output_format: str
 ) -> Done:
     partition, number, of = key
-    batches = [batch for batch in batches if len(batch)] or [kind.empty()]
-    table = pa.Table.from_batches(batches).combine_chunks()
+    filled = [batch for batch in batches if len(batch)] or [_EMPTY]
+    table = pa.Table.from_batches(filled).unify_dictionaries().combine_chunks()
     table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
-    rows = (table.combine_chunks().to_batches() or [kind.empty()])[0]
-    name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
-    name = f"{partition}/{name}" if partition else name
-    if check:
-        bigquery.check_rows(kind, rows)
-    content = encoding.encode(kind, rows, output_format)
-    publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
-    num_rows = len(rows) * kind.rows_per_session(rows)
-    return Done([(name, num_rows)], {}, {"rows": num_rows, "bytes": len(content)})
-
-
-def partitions(
-    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool
-) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Cuts a batch by the day of the session's end, UTC; order is kept."""
-    if not by_day:
-        yield "", batch
-        return
-    days = kind.ended_us(batch) // _DAY_US
-    for day in np.unique(days).tolist():
-        date = datetime.date(1970, 1, 1) + datetime.timedelta(days=day)
-        yield f"{kind.partition}={date.isoformat()}", batch.filter(pa.array(days == day))
-
-
-def sample_sessions(
-    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool
-) -> Iterator[tuple[str, tuple[int, list[str]]]]:
-    """For each partition the number of sessions in a batch, and the ids of some, picked by hash."""
-    for partition, rows in partitions(batch, kind, by_day):
-        ids = rows.column("session_id")
-        sample = ids.filter(pa.array(shards_of(ids, _SAMPLED) == 0))
-        yield partition, (len(ids), sample.to_pylist())
-
-
-def cut(samples: Iterable[tuple[int, Sequence[str]]]) -> list[str]:
-    """The session ids at which the second and each further file of a partition begins."""
-    samples = list(samples)
-    ids = sorted(session_id for _, some in samples for session_id in some)
-    files = min(-(-sum(number for number, _ in samples) // SESSIONS_PER_FILE), len(ids))
-    return [ids[len(ids) * i // files] for i in range(1, files)]
-
-
-def split_by_file(
-    batch: pa.RecordBatch, kind: encoding.Kind, by_day: bool, cuts: dict[str, list[str]]
-) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
-    """Cuts a batch, sorted by session id, so that each piece goes to one file."""
-    for partition, rows in partitions(batch, kind, by_day):
-        starts = cuts.get(partition, [])
-        ids = np.array(rows.column("session_id").to_pylist(), object)
-        edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
-        for number, (start, end) in enumerate(itertools.pairwise(edges)):
-            if start < end or not starts:
-                key = (partition, number, len(starts) + 1)
-                yield key, rows.slice(start, end - start)
+    rows = (table.combine_chunks().to_batches() or [_EMPTY])[0]
+    written, stage = [], collections.Counter[str]()
+    for kind, output, check in targets:
+        name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
+        name = f"{kind.partition}={partition}/{name}" if partition else name
+        if check:
+            bigquery.check_rows(kind, kind.select(rows))
+        content = encoding.encode(kind, rows, output_format)
+        publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
+        num_rows = len(rows) * kind.rows_per_session(rows)
+        written.append((kind.files, name, num_rows))
+        stage.update(rows=num_rows, bytes=len(content))
+    return Done(written, {}, stage)
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:

@@ -1,0 +1,17 @@
+"""The job itself, with the summary of each session beside its records."""
+
+import sys
+
+from pipelines import session_metrics
+
+
+def main() -> int:
+    words = sys.argv[1:]
+    output = words[words.index("--output") + 1]
+    return session_metrics.main(
+        [*words, "--runner", "FnApiRunner", "--session_summary", f"{output}-summaries"]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

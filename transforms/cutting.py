@@ -1,0 +1,85 @@
+"""Where files are cut: by session id, so that they are sorted throughout in the order of their names.
+
+Where that is follows from the sessions alone, and is known before anything is computed of them. Pure; no
+Beam.
+"""
+
+import datetime
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.policy import Policy
+from transforms.sharding import shards_of
+from transforms.shards import conditions
+
+SESSIONS_PER_FILE = 1 << 18  # on average
+_SAMPLED = 1 << 10  # one session in so many tells where files are cut
+_DAY_US = 86_400_000_000
+
+Sample = tuple[str, str]
+"""The day on which a session ended, UTC, as `YYYY-MM-DD`, and its id."""
+FileKey = tuple[str, int, int]
+"""Partition (a day, or empty), number of the file in it, and how many there are."""
+
+
+def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample]:
+    """Some of the sessions of a batch of schema `batches.SESSIONS`, picked by hash of their ids.
+
+    A row counts if its session would get records by it; that a newer row of the session may say
+    otherwise makes no difference worth the while.
+    """
+    ids = sessions.column("session_id")
+    picked = (shards_of(ids.dictionary, _SAMPLED) == 0).take(ids.indices.to_numpy())
+    rows = pa.Table.from_batches([sessions.filter(pa.array(picked))])
+    for _, condition in conditions(policy):
+        rows = rows.filter(condition(rows))
+    days = (rows["ended_at_us"].to_numpy() // _DAY_US).tolist()
+    yield from zip(map(_date, days), rows["session_id"].cast(pa.string()).to_pylist(), strict=True)
+
+
+def cut(ids: Iterable[str]) -> list[str]:
+    """The session ids at which the second and each further file of a partition begins.
+
+    Args:
+      ids: those of the sampled sessions, in any order and any number of times.
+    """
+    ascending = sorted(set(ids))
+    files = min(-(-len(ascending) * _SAMPLED // SESSIONS_PER_FILE), len(ascending))
+    return [ascending[len(ascending) * number // files] for number in range(1, files)]
+
+
+def split_by_file(
+    batch: pa.RecordBatch, by_day: bool, cuts: Mapping[str, list[str]]
+) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
+    """Cuts a batch, sorted by session id, so that each piece goes to one file.
+
+    Each file of a partition gets a piece, if only one without rows, so that none is missing.
+
+    Args:
+      batch: with `session_id` and `ended_at_us`.
+      by_day: whether the partitions are days; otherwise all is in one.
+      cuts: by partition, what `cut` gives.
+    """
+    for partition, rows in _partitions(batch, by_day):
+        starts = cuts.get(partition, [])
+        ids = np.array(rows.column("session_id").to_pylist(), object)
+        edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
+        for number, (start, end) in enumerate(itertools.pairwise(edges)):
+            yield (partition, number, len(starts) + 1), rows.slice(start, end - start)
+
+
+def _partitions(batch: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Cuts a batch by the day of the session's end, UTC; order is kept."""
+    if not by_day:
+        yield "", batch
+        return
+    days = batch.column("ended_at_us").to_numpy() // _DAY_US
+    for day in np.unique(days).tolist():
+        yield _date(day), batch.filter(pa.array(days == day))
+
+
+def _date(day: int) -> str:
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
