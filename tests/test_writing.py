@@ -167,6 +167,20 @@ def test_files_that_no_session_falls_into_are_there_all_the_same(small_files, tm
     assert [content.count(b"\n") for content in files.values()] == [19, *[1] * 14]
 
 
+@given(st.lists(st.sets(st.text("abé😀", max_size=3)), min_size=1), st.integers(1, 9))
+def test_batches_are_merged_piece_by_piece(shards, size):
+    ids = sorted({i for shard in shards for i in shard})
+    owner = {i: number for number, shard in enumerate(shards) for i in shard}
+    batches = [metrics([i for i in ids if owner[i] == n]) for n in range(len(shards))]
+    merged = cutting.Merged(batches)
+    pieces = [merged.slice(start, size) for start in range(0, len(merged), size)]
+    assert len(merged) == len(ids)
+    assert [len(piece) for piece in pieces[:-1]] == [size] * (len(pieces) - 1)
+    whole = pa.Table.from_batches(pieces, METRICS).combine_chunks()
+    assert whole.equals(pa.Table.from_batches([metrics(ids)]))
+    assert len(merged.slice(len(ids), size)) == 0
+
+
 def test_a_run_without_sessions_writes_a_header_alone(tmp_path):
     files = write([], WriteMetrics(str(tmp_path / "out")))
     assert list(files) == ["metrics-00000-of-00001.avro"]

@@ -6,10 +6,11 @@ Beam.
 
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.policy import Policy
 from transforms.sharding import shards_of
@@ -69,6 +70,39 @@ def split_by_file(
         edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
         for number, (start, end) in enumerate(itertools.pairwise(edges)):
             yield (partition, number, len(starts) + 1), rows.slice(start, end - start)
+
+
+class Merged:
+    """Batches, each sorted by session id, as one that is: made piece by piece, as they are asked for.
+
+    All are of one schema and have `session_id`. So little memory is in use at a time that it is in the
+    processor's caches.
+    """
+
+    def __init__(self, batches: Sequence[pa.RecordBatch]):
+        self._batches = batches
+        ids = pa.chunked_array([batch.column("session_id") for batch in batches])
+        order = pc.sort_indices(ids).to_numpy()
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        self._places = np.split(place, np.cumsum([len(batch) for batch in batches[:-1]]))
+        self.schema = batches[0].schema
+
+    def __len__(self) -> int:
+        return sum(map(len, self._batches))
+
+    def slice(self, start: int, length: int) -> pa.RecordBatch:
+        """The rows from one place on; fewer at the end."""
+        pieces, places = [], []
+        for batch, place in zip(self._batches, self._places, strict=True):
+            first, last = np.searchsorted(place, [start, start + length]).tolist()
+            pieces.append(batch.slice(first, last - first))
+            places.append(place[first:last])
+        table = pa.Table.from_batches(pieces).unify_dictionaries().combine_chunks()
+        order = pa.array(np.argsort(np.concatenate(places)))
+        return (table.take(order).combine_chunks().to_batches() or [self._batches[0].slice(0, 0)])[
+            0
+        ]
 
 
 def _partitions(batch: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,19 @@ _AVRO_MAGIC = b"Obj\x01"
 _ESCAPED = r'[\x00-\x1f"\\]'  # in a JSON string
 
 
+class Sessions(Protocol):
+    """A row per session, sorted by session id: a record batch, or what is made into some by pieces."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of each piece."""
+
+    def __len__(self) -> int: ...
+
+    def slice(self, start: int, length: int) -> pa.RecordBatch:
+        """The rows from one place on; fewer at the end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Kind:
     """A kind of rows that is written to files and tables, made of batches with a row per session.
@@ -48,7 +61,7 @@ class Kind:
       layout: all columns that a batch may have for it, `batches.KEYS` first.
       to_rows: a batch to the rows that are written, schema `arrow_schema(schema)`.
       to_avro: a batch to the same rows in Avro's binary encoding, those of a session end to end.
-      rows_per_session: of a batch.
+      rows_per_session: of batches of a schema.
       csv_columns: the columns that a CSV file has.
     """
 
@@ -60,7 +73,7 @@ class Kind:
     layout: pa.Schema
     to_rows: Callable[[pa.RecordBatch], pa.RecordBatch]
     to_avro: Callable[[pa.RecordBatch], pa.BinaryArray]
-    rows_per_session: Callable[[pa.RecordBatch], int]
+    rows_per_session: Callable[[pa.Schema], int]
     csv_columns: tuple[str, ...]
 
     def empty(self) -> pa.RecordBatch:
@@ -72,29 +85,29 @@ class Kind:
         return batch.select([name for name in batch.schema.names if name in self.layout.names])
 
 
-def encode(kind: Kind, batch: pa.RecordBatch, output_format: str) -> bytes:
-    """The bytes of a file with the rows of a batch, which is sorted by session id."""
+def encode(kind: Kind, sessions: Sessions, output_format: str) -> bytes:
+    """The bytes of a file with the rows of sessions, which are sorted by id."""
     file = io.BytesIO()
-    WRITERS[output_format](kind, batch, file)
+    WRITERS[output_format](kind, sessions, file)
     return file.getvalue()
 
 
-def _slices(batch: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
-    return (batch.slice(start, size) for start in range(0, len(batch), size))
+def _slices(sessions: Sessions, size: int) -> Iterator[pa.RecordBatch]:
+    return (sessions.slice(start, size) for start in range(0, len(sessions), size))
 
 
-def write_parquet(kind: Kind, batch: pa.RecordBatch, file: IO[bytes]) -> None:
+def write_parquet(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
     """Writes the rows, with the field descriptions, Zstandard-compressed."""
     with pq.ParquetWriter(file, arrow_schema(kind.schema), compression="zstd") as writer:
-        for piece in _slices(batch, _ROW_GROUP_SESSIONS):
+        for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
             writer.write_batch(kind.to_rows(piece))
 
 
-def write_csv(kind: Kind, batch: pa.RecordBatch, file: IO[bytes]) -> None:
+def write_csv(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
     """Writes the columns `csv_columns`, instants as ISO 8601, null as nothing; LF, UTF-8."""
     file.write(f"{','.join(kind.csv_columns)}\n".encode())
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
-    for piece in _slices(batch, _ROW_GROUP_SESSIONS):
+    for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
         rows = kind.to_rows(piece).select(list(kind.csv_columns))
         columns = [_iso(c) if pa.types.is_timestamp(c.type) else c for c in rows.columns]
         pa.csv.write_csv(pa.table(columns, rows.schema.names), file, options)
@@ -104,9 +117,9 @@ def _iso(instants: pa.Array) -> pa.Array:
     return pc.strftime(instants, "%Y-%m-%dT%H:%M:%SZ")  # %S has the microseconds
 
 
-def write_json_lines(kind: Kind, batch: pa.RecordBatch, file: IO[bytes]) -> None:
+def write_json_lines(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
     """Writes an object per line, instants as ISO 8601 with microseconds."""
-    for piece in _slices(batch, _BLOCK_SESSIONS):
+    for piece in _slices(sessions, _BLOCK_SESSIONS):
         rows = kind.to_rows(piece)
         keyed = [
             part
@@ -127,7 +140,7 @@ def _json_values(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise('"', column, '"', "").fill_null("null")
 
 
-def write_avro(kind: Kind, batch: pa.RecordBatch, file: IO[bytes]) -> None:
+def write_avro(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
     """Writes an Avro object container file, deflated, with the schema and its docs in the header."""
     schema = json.dumps(avro_schema(kind.schema), separators=(",", ":")).encode()
     marker = hashlib.blake2b(schema, digest_size=16).digest()
@@ -137,20 +150,20 @@ def write_avro(kind: Kind, batch: pa.RecordBatch, file: IO[bytes]) -> None:
         file.write(varint(len(text)) + text)
     file.write(varint(0) + marker)
 
-    rows_per_session = kind.rows_per_session(batch)
+    rows_per_session = kind.rows_per_session(sessions.schema)
 
-    def block(sessions: pa.BinaryArray) -> bytes:
+    def block(rows: pa.BinaryArray) -> bytes:
         """Number of rows, number of bytes, and the rows' bytes, deflated; marker."""
         deflate = zlib_ng.compressobj(_DEFLATE_LEVEL, wbits=-zlib_ng.MAX_WBITS)
-        content = deflate.compress(texts.bytes_of(sessions)) + deflate.flush()
-        return varint(len(sessions) * rows_per_session) + varint(len(content)) + content + marker
+        content = deflate.compress(texts.bytes_of(rows)) + deflate.flush()
+        return varint(len(rows) * rows_per_session) + varint(len(content)) + content + marker
 
-    def blocks(piece: pa.RecordBatch) -> list[bytes]:
-        encoded = kind.to_avro(piece)
-        starts = range(0, len(piece), _BLOCK_SESSIONS)
+    def blocks(start: int) -> list[bytes]:
+        encoded = kind.to_avro(sessions.slice(start, _ENCODED_SESSIONS))
+        starts = range(0, len(encoded), _BLOCK_SESSIONS)
         return [block(encoded.slice(start, _BLOCK_SESSIONS)) for start in starts]
 
-    for written in _pool().map(blocks, _slices(batch, _ENCODED_SESSIONS)):
+    for written in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
         file.writelines(written)
 
 
@@ -160,7 +173,7 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
 
 
-WRITERS: dict[str, Callable[[Kind, pa.RecordBatch, IO[bytes]], None]] = {
+WRITERS: dict[str, Callable[[Kind, Sessions, IO[bytes]], None]] = {
     "avro": write_avro,
     "parquet": write_parquet,
     "csv": write_csv,

@@ -21,9 +21,9 @@ BULK_INSERT_COLUMNS = (
 )
 
 
-def types_of(metrics: pa.RecordBatch) -> list[str]:
-    """The metrics of a batch that has the columns of `metrics.schema_of`."""
-    return [name for name in metric_types() if name in metrics.schema.names]
+def types_of(schema: pa.Schema) -> list[str]:
+    """The metrics of batches that have the columns of `metrics.schema_of`."""
+    return [name for name in metric_types() if name in schema.names]
 
 
 def names(session_ids: pa.Array, types: list[str]) -> pa.Array:
@@ -52,7 +52,7 @@ def names(session_ids: pa.Array, types: list[str]) -> pa.Array:
 
 def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
     """Makes a record of each metric of each session, in order of type; schema as in the .avsc."""
-    session_ids, types = metrics.column("session_id"), types_of(metrics)
+    session_ids, types = metrics.column("session_id"), types_of(metrics.schema)
     values = np.stack([metrics.column(name).to_numpy() for name in types], axis=1)
     of_session = pa.array(np.repeat(np.arange(len(metrics)), len(types)))
     return pa.RecordBatch.from_arrays(
@@ -69,7 +69,7 @@ def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
 
 def _to_avro(metrics: pa.RecordBatch) -> pa.BinaryArray:
     """As `encoding.avro_rows` has each record; what a session's records share is encoded once."""
-    count, types = len(metrics), types_of(metrics)
+    count, types = len(metrics), types_of(metrics.schema)
     name = avro_texts(names(metrics.column("session_id"), types))
     session_id = avro_texts(metrics.column("session_id"))
     created = avro_numbers([(metrics.column("ended_at_us").to_numpy(), None)])
@@ -86,8 +86,8 @@ def _to_avro(metrics: pa.RecordBatch) -> pa.BinaryArray:
     return joined(fields)
 
 
-def _records_per_session(metrics: pa.RecordBatch) -> int:
-    return len(types_of(metrics))
+def _records_per_session(schema: pa.Schema) -> int:
+    return len(types_of(schema))
 
 
 RECORDS = Kind(

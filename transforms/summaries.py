@@ -177,7 +177,7 @@ def _to_avro(batch: pa.RecordBatch) -> pa.BinaryArray:
     return encoding.avro_rows(_columns(batch), SUMMARY)
 
 
-def _one(_: pa.RecordBatch) -> int:
+def _one(_: pa.Schema) -> int:
     return 1
 
 

@@ -12,14 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.typehints.decorators import no_annotations
 
 from transforms import bigquery, encoding, publishing
 from transforms.batches import KEYS, Counts, Reject
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
-from transforms.cutting import FileKey, cut, split_by_file
+from transforms.cutting import FileKey, Merged, cut, split_by_file
 from transforms.errors import OutputError, TooManyRejectsError
 from transforms.measures import Report
 from transforms.overlapping import Done, Job, OverlappingDoFn
@@ -313,19 +312,16 @@ def _write_file(
     targets: Sequence[_Target], key: FileKey, batches: list[pa.RecordBatch], output_format: str
 ) -> Done:
     partition, number, of = key
-    filled = [batch for batch in batches if len(batch)] or [_EMPTY]
-    table = pa.Table.from_batches(filled).unify_dictionaries().combine_chunks()
-    table = table.take(pc.sort_indices(table, [("session_id", "ascending")]))
-    rows = (table.combine_chunks().to_batches() or [_EMPTY])[0]
+    rows = Merged([batch for batch in batches if len(batch)] or [_EMPTY])
     written, stage = [], collections.Counter[str]()
     for kind, output, check in targets:
         name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
         name = f"{kind.partition}={partition}/{name}" if partition else name
-        if check:
-            bigquery.check_rows(kind, kind.select(rows))
+        for batch in batches if check else ():
+            bigquery.check_rows(kind, kind.select(batch))
         content = encoding.encode(kind, rows, output_format)
         publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
-        num_rows = len(rows) * kind.rows_per_session(rows)
+        num_rows = len(rows) * kind.rows_per_session(rows.schema)
         written.append((kind.files, name, num_rows))
         stage.update(rows=num_rows, bytes=len(content))
     return Done(written, {}, stage)
