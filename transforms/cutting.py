@@ -4,9 +4,10 @@ Where that is follows from the sessions alone, and is known before anything is c
 Beam.
 """
 
+import copy
 import datetime
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -86,7 +87,17 @@ class Merged:
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         self._places = np.split(place, np.cumsum([len(batch) for batch in batches[:-1]]))
-        self.schema = batches[0].schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the batches, and of each piece."""
+        return self._batches[0].schema
+
+    def select(self, columns: Callable[[pa.RecordBatch], pa.RecordBatch]) -> "Merged":
+        """The same rows with some of the columns."""
+        selected = copy.copy(self)
+        selected._batches = [columns(batch) for batch in self._batches]
+        return selected
 
     def __len__(self) -> int:
         return sum(map(len, self._batches))

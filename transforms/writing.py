@@ -319,7 +319,7 @@ def _write_file(
         name = f"{kind.partition}={partition}/{name}" if partition else name
         for batch in batches if check else ():
             bigquery.check_rows(kind, kind.select(batch))
-        content = encoding.encode(kind, rows, output_format)
+        content = encoding.encode(kind, rows.select(kind.select), output_format)
         publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
         num_rows = len(rows) * kind.rows_per_session(rows.schema)
         written.append((kind.files, name, num_rows))
