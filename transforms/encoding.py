@@ -28,7 +28,7 @@ from transforms import texts
 _BLOCK_SESSIONS = 1 << 12
 _ENCODED_SESSIONS = 1 << 14  # at once: with fewer, threads wait for the interpreter's lock
 _ROW_GROUP_SESSIONS = 1 << 16
-_DEFLATE_LEVEL = 2  # as small as zlib's 1, in half of its time
+_DEFLATE_LEVEL = 2  # see docs/decisions.md
 _AVRO_MAGIC = b"Obj\x01"
 _ESCAPED = r'[\x00-\x1f"\\]'  # in a JSON string
 

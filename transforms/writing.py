@@ -7,7 +7,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import apache_beam as beam
@@ -281,13 +281,18 @@ class _WriteFiles(beam.PTransform):
         return (
             batches
             | "KeyByFile"
-            >> beam.FlatMap(split_by_file, by_day, cuts).with_output_types(
-                tuple[FileKey, pa.RecordBatch]
-            )
+            >> beam.FlatMap(self._split, cuts).with_output_types(tuple[FileKey, pa.RecordBatch])
             | "GroupByFile" >> beam.GroupByKey()
             | "WriteFiles"
             >> beam.ParDo(_WriteFile(self.targets), self.output_format).with_output_types(Written)
         )
+
+    def _split(
+        self, batch: pa.RecordBatch, cuts: Mapping[str, list[str]]
+    ) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
+        wanted = {name for target in self.targets for name in target.kind.layout.names}
+        kept = batch.select([name for name in batch.schema.names if name in wanted])
+        return split_by_file(kept, self.by_day, cuts)
 
 
 _EMPTY = pa.RecordBatch.from_pylist(
