@@ -1,7 +1,7 @@
-"""Where files are cut: by session id, so that they are sorted throughout in the order of their names.
+"""Where files are cut, and how the pieces of one are merged. Pure; no Beam.
 
-Where that is follows from the sessions alone, and is known before anything is computed of them. Pure; no
-Beam.
+They are cut by session id, so that they are sorted throughout in the order of their names. Where that is
+follows from the sessions alone, and is known before anything is computed of them.
 """
 
 import copy

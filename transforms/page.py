@@ -255,10 +255,14 @@ def _table(
     )
 
 
+def _region(table: Html, name: str, kind: str = "plain") -> Html:
+    """A table that scrolls where it is too large, which the keyboard must reach."""
+    return element("div", table, class_=kind, tabindex="0", role="region", aria_label=name)
+
+
 def _details(table: Html, name: str, is_open: bool = False) -> Html:
-    # What scrolls must be reached by the keyboard.
     kind = "plain" if is_open else "scroll"
-    scroll = element("div", table, class_=kind, tabindex="0", role="region", aria_label=name)
+    scroll = _region(table, name, kind)
     summary = element("summary", f"Table: {name}")
     if is_open:
         return element("details", summary, scroll, open="")
@@ -751,11 +755,7 @@ def _slowest(report: Report) -> _Content:
         for slow in report.slowest
     ]
     table = _table("By the average of the agents' response times, exact", head, rows, texts=(1,))
-    return [
-        element(
-            "div", table, class_="plain", tabindex="0", role="region", aria_label="slowest sessions"
-        )
-    ]
+    return [_region(table, "slowest sessions")]
 
 
 def _rejected(counts: Counts | None) -> _Content:
@@ -787,16 +787,7 @@ def _rejected(counts: Counts | None) -> _Content:
             rejected,
             texts=(1,),
         )
-        content.append(
-            element(
-                "div",
-                table,
-                class_="plain",
-                tabindex="0",
-                role="region",
-                aria_label="rejected rows",
-            )
-        )
+        content.append(_region(table, "rejected rows"))
     else:
         content.append(element("p", f"No row was rejected: {shown} were read."))
     if fates:
