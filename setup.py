@@ -42,12 +42,12 @@ setup(
     install_requires=[
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
+        "isal>=1.8,<2",
         "numpy>=2.1,<2.5",
         "polars>=2,<3",
         "pyarrow>=24,<26",
         "rich>=13,<16",
         "vl-convert-python>=1.9,<2",
-        "zlib-ng>=1.1,<2",
     ],
     extras_require={
         "bench": [

@@ -150,7 +150,7 @@ def _write(
         raise InputError(
             f"{reject.source}: row {reject.row}: {reject.reason}; nothing was published"
         )
-    publishing.write_file(report_page.path, report_page.render(report, counts))
+    publishing.write_file(report_page.path, [report_page.render(report, counts)])
     list(emit_counts({_SESSIONS: report.sessions}))
     return report.sessions
 

@@ -67,6 +67,9 @@ def computed(summaries: pa.RecordBatch) -> pa.RecordBatch:
     """The same as the job has them on the way to files: the columns that go into those alone."""
     ended_at_us = summaries.column("ended_at").cast(pa.int64())
     columns = [summaries.column(field.name).cast(field.type) for field in COLUMNS]
+    columns = [
+        column.fill_null(-1) if pa.types.is_int64(column.type) else column for column in columns
+    ]
     arrays = [summaries.column("session_id"), ended_at_us, *columns]
     return pa.RecordBatch.from_arrays(arrays, schema=SUMMARIES.layout)
 

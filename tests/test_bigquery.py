@@ -108,7 +108,7 @@ def test_files_go_in_as_few_loads_as_can_be():
 
 
 def put_avro(path, batch: pa.RecordBatch) -> tuple[str, int]:
-    path.write_bytes(encode(RECORDS, batch, "avro"))
+    path.write_bytes(b"".join(encode(RECORDS, batch, "avro")))
     return str(path), len(batch) * 6
 
 
@@ -116,7 +116,9 @@ def test_files_are_uploaded_as_one(tmp_path):
     pieces = [put_avro(tmp_path / name, metrics(list(name))) for name in ("ab", "c")]
     whole = metrics(list("abc"))
     joined = fastavro.reader(io.BytesIO(tables._joined(RECORDS, [path for path, _ in pieces])))
-    assert list(joined) == list(fastavro.reader(io.BytesIO(encode(RECORDS, whole, "avro"))))
+    assert list(joined) == list(
+        fastavro.reader(io.BytesIO(b"".join(encode(RECORDS, whole, "avro"))))
+    )
     (tmp_path / "ab").write_bytes(b"not Avro")
     with pytest.raises(OutputError, match="ab: is not as it was written"):
         tables._joined(RECORDS, [str(tmp_path / "ab")])
@@ -414,7 +416,7 @@ def test_a_load_that_fails_and_is_tried_again(client, target, storage):
     here = TableRange(target)
 
     def put_object(name: str, ids: list[str]) -> tuple[str, int]:
-        content = encode(RECORDS, metrics(ids), "avro")
+        content = b"".join(encode(RECORDS, metrics(ids), "avro"))
         return storage.put(f"{name}.avro", content), len(ids) * 6
 
     here.replace([put_object("old", ["old"])], f"{target.dataset}a")
@@ -435,7 +437,7 @@ def test_a_load_that_fails_and_is_tried_again(client, target, storage):
 
 def test_a_bundle_that_is_tried_again_starts_no_second_job(client, target, storage):
     here = TableRange(target)
-    files = [(storage.put("a.avro", encode(RECORDS, metrics(["a"]), "avro")), 6)]
+    files = [(storage.put("a.avro", b"".join(encode(RECORDS, metrics(["a"]), "avro"))), 6)]
     here.replace(files, target.dataset)
     first = rows_of(client, target)
     jobs = {job.job_id for job in client.list_jobs()}

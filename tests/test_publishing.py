@@ -46,7 +46,7 @@ def put(top: Path, files: dict[str, bytes]) -> None:
 
 def stage(output: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
-        publishing.write_file(f"{publishing.staging_of(str(output))}/{name}", content)
+        publishing.write_file(f"{publishing.staging_of(str(output))}/{name}", [content])
 
 
 def publish(output: Path, files: dict[str, bytes]) -> None:
@@ -193,7 +193,7 @@ def test_never_writes_through_a_link_to_the_live_output(output):
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     staging = Path(publishing.staging_of(str(output)))
     assert (staging / f"instead-of-{output.stat().st_ino}" / "new" / day).samefile(output / day)
-    publishing.write_file(str(staging / day), b"new day")
+    publishing.write_file(str(staging / day), [b"new day"])
     assert output_bytes(output) == {day: b"old day"}
     publishing.publish(str(output), [day], owned)
     assert output_bytes(output) == {day: b"new day"}
@@ -233,7 +233,7 @@ def test_two_attempts_at_one_file(output, monkeypatch):
 
     def overtaken(part: str, path: str) -> None:
         monkeypatch.setattr(os, "replace", replace)
-        publishing.write_file(path, NEW[min(NEW)])
+        publishing.write_file(path, [NEW[min(NEW)]])
         os.replace(part, path)
 
     monkeypatch.setattr(os, "replace", overtaken)
@@ -248,7 +248,7 @@ def test_what_a_killed_attempt_has_begun_is_dropped(output):
     path = os.path.join(publishing.staging_of(str(output)), "metrics-00007-of-00009.avro")
     stage(output, NEW)
     before = os.listdir(os.path.dirname(path))
-    assert killed_before(2, lambda: publishing.write_file(path, b"of an attempt that was killed"))
+    assert killed_before(2, lambda: publishing.write_file(path, [b"of an attempt that was killed"]))
     assert len(os.listdir(os.path.dirname(path))) == len(before) + 1
     publish(output, NEW)
     assert output_bytes(output) == NEW
@@ -258,8 +258,23 @@ def test_what_a_killed_attempt_has_begun_is_dropped(output):
 def test_an_attempt_that_fails_leaves_nothing(tmp_path):
     (tmp_path / "summary").mkdir()
     with pytest.raises(OutputError, match=r"summary: can't be written: Is a directory$"):
-        publishing.write_file(str(tmp_path / "summary"), b"{}")
+        publishing.write_file(str(tmp_path / "summary"), [b"{}"])
     assert os.listdir(tmp_path) == ["summary"]
+
+
+def test_an_error_in_making_the_content_is_no_fault_of_the_file(tmp_path):
+    def pieces():
+        yield b"one"
+        raise ValueError("of the content")
+
+    with pytest.raises(ValueError, match=r"^of the content$"):
+        publishing.write_file(str(tmp_path / "file"), pieces())
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_is_written_piece_by_piece(tmp_path):
+    assert publishing.write_file(str(tmp_path / "new" / "file"), [b"one", b"", b" two"]) == 7
+    assert (tmp_path / "new" / "file").read_bytes() == b"one two"
 
 
 def test_a_publish_that_is_tried_again_changes_nothing(output):

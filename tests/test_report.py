@@ -31,7 +31,7 @@ def write(directory, suffix, sessions=SESSIONS, files=3):
     plain = suffix.removesuffix(".gz")
     for number in range(files):
         rows = sessions.slice(number * len(sessions) // files, len(sessions) // files)
-        content = encoding.encode(KIND, computed(rows), plain)
+        content = b"".join(encoding.encode(KIND, computed(rows), plain))
         if suffix != plain:
             content = gzip.compress(content)
         (directory / f"summaries-{number}.{suffix}").write_bytes(content)
@@ -139,7 +139,7 @@ def test_bad_usage_is_told_in_one_line_before_any_work(args, said, tmp_path, mon
 
 
 def test_a_row_that_is_wrong_fails_the_run(tmp_path, capsys):
-    lines = encoding.encode(KIND, computed(SESSIONS), "csv").decode().splitlines()
+    lines = b"".join(encoding.encode(KIND, computed(SESSIONS), "csv")).decode().splitlines()
     assert lines[0].startswith("session_id,")
     lines[5] = lines[5].replace("true", "perhaps").replace("false", "perhaps")
     (tmp_path / "s.csv").write_text("\n".join([*lines, "truncated"]))

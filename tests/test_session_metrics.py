@@ -627,7 +627,7 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
     """Told before any work; the first run's files stay staged."""
     holder = (
         "import sys; from transforms import publishing as p; p.prepare(sys.argv[1]);"
-        "p.write_file(p.staging_of(sys.argv[1]) + '/x', b'x'); print(flush=True); sys.stdin.read()"
+        "p.write_file(p.staging_of(sys.argv[1]) + '/x', [b'x']); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(small / "out")],

@@ -27,7 +27,7 @@ from transforms import (
     ReportPage,
     WriteMetrics,
 )
-from transforms.encoding import WRITERS, encode
+from transforms.encoding import ENCODERS, encode
 from transforms.policy import Policy
 from transforms.shards import fold_shard
 from transforms.summaries import SUMMARIES, SUMMARY, sort_within, to_summaries
@@ -254,11 +254,13 @@ def text_of(value: object) -> object:
 
 
 def test_avro_is_read_by_fastavro():
-    content = encode(SUMMARIES, example(), "avro")
+    content = b"".join(encode(SUMMARIES, example(), "avro"))
     reader = fastavro.reader(io.BytesIO(content))
     assert json.loads(reader.metadata["avro.schema"]) == avro_schema(SUMMARY)
     assert list(reader) == rows_of(example())
-    assert list(fastavro.reader(io.BytesIO(encode(SUMMARIES, example()[:0], "avro")))) == []
+    assert (
+        list(fastavro.reader(io.BytesIO(b"".join(encode(SUMMARIES, example()[:0], "avro"))))) == []
+    )
     assert all(fastavro.validate(row, avro_schema(SUMMARY)) for row in rows_of(example()))
 
 
@@ -271,16 +273,16 @@ def test_avro_bytes_are_those_of_fastavro():
 
 
 def test_parquet_has_the_descriptions():
-    file = pq.ParquetFile(io.BytesIO(encode(SUMMARIES, example(), "parquet")))
+    file = pq.ParquetFile(io.BytesIO(b"".join(encode(SUMMARIES, example(), "parquet"))))
     assert file.schema_arrow.equals(arrow_schema(SUMMARY), check_metadata=True)
     assert file.read().to_pylist() == rows_of(example())
 
 
 def test_json_lines_and_csv():
     rows = [{name: text_of(v) for name, v in row.items()} for row in rows_of(example())]
-    lines = encode(SUMMARIES, example(), "jsonl").decode().splitlines()
+    lines = b"".join(encode(SUMMARIES, example(), "jsonl")).decode().splitlines()
     assert [json.loads(line) for line in lines] == rows
-    content = encode(SUMMARIES, example(), "csv")
+    content = b"".join(encode(SUMMARIES, example(), "csv"))
     texts = pa.csv.read_csv(
         io.BytesIO(content),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
@@ -334,7 +336,7 @@ def job(inputs, tmp_path, *more) -> tuple[int, dict[str, bytes], dict[str, bytes
     return status, output_bytes(out), output_bytes(summaries)
 
 
-@pytest.mark.parametrize("output_format", WRITERS)
+@pytest.mark.parametrize("output_format", ENCODERS)
 def test_summaries_beside_the_records(inputs, tmp_path, output_format, capsys):
     status, records, summaries = job(inputs, tmp_path, "--output_format", output_format)
     assert status == 0

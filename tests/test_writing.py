@@ -106,7 +106,7 @@ def test_files_are_cut_by_session_id(small_files, tmp_path):
 
 
 def jsonl(batch: pa.RecordBatch) -> str:
-    return encode(RECORDS, batch, "jsonl").decode()
+    return b"".join(encode(RECORDS, batch, "jsonl")).decode()
 
 
 @settings(max_examples=50, deadline=None)
@@ -300,4 +300,4 @@ def test_output_that_can_not_be_written(tmp_path):
     with pytest.raises(OutputError, match="file/out: can't be written: Not a directory"):
         writing.publishing.prepare(str(tmp_path / "file" / "out"))
     with pytest.raises(OutputError, match="/x: can't be written"):
-        writing.publishing.write_file(str(tmp_path / "file" / "x"), b"")
+        writing.publishing.write_file(str(tmp_path / "file" / "x"), [])

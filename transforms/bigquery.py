@@ -368,7 +368,7 @@ def _load(
 
 def _joined(kind: Kind, paths: Sequence[str]) -> bytes:
     """The blocks of several of our Avro files after one header, which they have in common."""
-    header = encode(kind, kind.empty(), "avro")
+    header = b"".join(encode(kind, kind.empty(), "avro"))
     pieces = [header]
     for path in paths:
         with open(path, "rb") as file:

@@ -468,7 +468,7 @@ class WriteCalibration(beam.PTransform):
         )
 
     def _write(self, name: str, content: bytes) -> str:
-        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", content)
+        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", [content])
         return name
 
     def _write_differences(self, _: int, batches: Iterable[pa.RecordBatch]) -> str:

@@ -110,10 +110,10 @@ class Merged:
             pieces.append(batch.slice(first, last - first))
             places.append(place[first:last])
         table = pa.Table.from_batches(pieces).unify_dictionaries().combine_chunks()
-        order = pa.array(np.argsort(np.concatenate(places)))
-        return (table.take(order).combine_chunks().to_batches() or [self._batches[0].slice(0, 0)])[
-            0
-        ]
+        order = np.empty(len(table), np.int64)
+        order[np.concatenate(places) - start] = np.arange(len(table))
+        merged = table.take(pa.array(order)).combine_chunks()
+        return (merged.to_batches() or [self._batches[0].slice(0, 0)])[0]
 
 
 def _partitions(batch: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:

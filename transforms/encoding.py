@@ -12,15 +12,15 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from isal import isal_zlib
 from numpy.typing import NDArray
-from zlib_ng import zlib_ng
 
 from schemas import arrow_schema, avro_schema, is_nullable, symbols_of
 from transforms import texts
@@ -28,7 +28,8 @@ from transforms import texts
 _BLOCK_SESSIONS = 1 << 12
 _ENCODED_SESSIONS = 1 << 14  # at once: with fewer, threads wait for the interpreter's lock
 _ROW_GROUP_SESSIONS = 1 << 16
-_DEFLATE_LEVEL = 2  # see docs/decisions.md
+_DEFLATE_LEVEL = 1  # see docs/decisions.md
+_LINE = 64  # bytes of the processor's caches
 _AVRO_MAGIC = b"Obj\x01"
 _ESCAPED = r'[\x00-\x1f"\\]'  # in a JSON string
 
@@ -85,40 +86,42 @@ class Kind:
         return batch.select([name for name in batch.schema.names if name in self.layout.names])
 
 
-def encode(kind: Kind, sessions: Sessions, output_format: str) -> bytes:
-    """The bytes of a file with the rows of sessions, which are sorted by id."""
-    file = io.BytesIO()
-    WRITERS[output_format](kind, sessions, file)
-    return file.getvalue()
+def encode(kind: Kind, sessions: Sessions, output_format: str) -> Iterator[bytes]:
+    """The bytes of a file with the rows of sessions, which are sorted by id, in pieces."""
+    return ENCODERS[output_format](kind, sessions)
 
 
 def _slices(sessions: Sessions, size: int) -> Iterator[pa.RecordBatch]:
     return (sessions.slice(start, size) for start in range(0, len(sessions), size))
 
 
-def write_parquet(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
-    """Writes the rows, with the field descriptions, Zstandard-compressed."""
+def encode_parquet(kind: Kind, sessions: Sessions) -> Iterator[bytes]:
+    """The rows, with the field descriptions, Zstandard-compressed."""
+    file = io.BytesIO()
     with pq.ParquetWriter(file, arrow_schema(kind.schema), compression="zstd") as writer:
         for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
             writer.write_batch(kind.to_rows(piece))
+    yield file.getvalue()
 
 
-def write_csv(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
-    """Writes the columns `csv_columns`, instants as ISO 8601, null as nothing; LF, UTF-8."""
-    file.write(f"{','.join(kind.csv_columns)}\n".encode())
+def encode_csv(kind: Kind, sessions: Sessions) -> Iterator[bytes]:
+    """The columns `csv_columns`, instants as ISO 8601, null as nothing; LF, UTF-8."""
+    yield f"{','.join(kind.csv_columns)}\n".encode()
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
         rows = kind.to_rows(piece).select(list(kind.csv_columns))
         columns = [_iso(c) if pa.types.is_timestamp(c.type) else c for c in rows.columns]
+        file = io.BytesIO()
         pa.csv.write_csv(pa.table(columns, rows.schema.names), file, options)
+        yield file.getvalue()
 
 
 def _iso(instants: pa.Array) -> pa.Array:
     return pc.strftime(instants, "%Y-%m-%dT%H:%M:%SZ")  # %S has the microseconds
 
 
-def write_json_lines(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
-    """Writes an object per line, instants as ISO 8601 with microseconds."""
+def encode_json_lines(kind: Kind, sessions: Sessions) -> Iterator[bytes]:
+    """An object per line, instants as ISO 8601 with microseconds."""
     for piece in _slices(sessions, _BLOCK_SESSIONS):
         rows = kind.to_rows(piece)
         keyed = [
@@ -127,7 +130,7 @@ def write_json_lines(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
             for part in (f', "{name}": ', _json_values(column))
         ]
         lines = pc.binary_join_element_wise("{" + keyed[0][2:], *keyed[1:], "}\n", "")
-        file.write("".join(lines.to_pylist()).encode())
+        yield bytes(texts.bytes_of(lines))
 
 
 def _json_values(column: pa.Array) -> pa.Array:
@@ -140,22 +143,21 @@ def _json_values(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise('"', column, '"', "").fill_null("null")
 
 
-def write_avro(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
-    """Writes an Avro object container file, deflated, with the schema and its docs in the header."""
+def encode_avro(kind: Kind, sessions: Sessions) -> Iterator[bytes]:
+    """An Avro object container file, deflated, with the schema and its docs in the header."""
     schema = json.dumps(avro_schema(kind.schema), separators=(",", ":")).encode()
     marker = hashlib.blake2b(schema, digest_size=16).digest()
     meta = {b"avro.codec": b"deflate", b"avro.schema": schema}
-    file.write(_AVRO_MAGIC + varint(len(meta)))
+    yield _AVRO_MAGIC + varint(len(meta))
     for text in itertools.chain.from_iterable(meta.items()):
-        file.write(varint(len(text)) + text)
-    file.write(varint(0) + marker)
+        yield varint(len(text)) + text
+    yield varint(0) + marker
 
     rows_per_session = kind.rows_per_session(sessions.schema)
 
     def block(rows: pa.BinaryArray) -> bytes:
         """Number of rows, number of bytes, and the rows' bytes, deflated; marker."""
-        deflate = zlib_ng.compressobj(_DEFLATE_LEVEL, wbits=-zlib_ng.MAX_WBITS)
-        content = deflate.compress(texts.bytes_of(rows)) + deflate.flush()
+        content = isal_zlib.compress(texts.bytes_of(rows), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
         return varint(len(rows) * rows_per_session) + varint(len(content)) + content + marker
 
     def blocks(start: int) -> list[bytes]:
@@ -163,8 +165,8 @@ def write_avro(kind: Kind, sessions: Sessions, file: IO[bytes]) -> None:
         starts = range(0, len(encoded), _BLOCK_SESSIONS)
         return [block(encoded.slice(start, _BLOCK_SESSIONS)) for start in starts]
 
-    for written in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
-        file.writelines(written)
+    for encoded in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
+        yield from encoded
 
 
 @functools.cache
@@ -173,11 +175,11 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
 
 
-WRITERS: dict[str, Callable[[Kind, Sessions, IO[bytes]], None]] = {
-    "avro": write_avro,
-    "parquet": write_parquet,
-    "csv": write_csv,
-    "jsonl": write_json_lines,
+ENCODERS: dict[str, Callable[[Kind, Sessions], Iterator[bytes]]] = {
+    "avro": encode_avro,
+    "parquet": encode_parquet,
+    "csv": encode_csv,
+    "jsonl": encode_json_lines,
 }
 """By output format, which is also the suffix of its files."""
 
@@ -200,7 +202,8 @@ def avro_rows(columns: Sequence[pa.Array], schema: str) -> pa.BinaryArray:
     parts = []
     for is_text, run in itertools.groupby(fields, lambda field: _is_text(field[1])):
         if is_text:
-            parts += [_texts(column, is_nullable(field)) for column, field in run]
+            for column, field in run:
+                parts += _texts(column, is_nullable(field))
         else:
             parts.append(avro_numbers([_numbers(*field) for field in run]))
     return joined(parts)
@@ -238,57 +241,66 @@ def avro_numbers(
       columns: the values, and which of them are stated, where the field is a union with null, which
         comes first; what is not stated is 0.
     """
-    places: list[NDArray[Any]] = []  # by place in the row, a byte of each row
-    used: list[NDArray[np.bool_]] = []
-    for values, stated in columns:
-        there = np.ones(len(values), bool)
+    numbers = [(_zigzag(values), stated) for values, stated in columns]
+    widths = [max(1, -(-int(values.max(initial=0)).bit_length() // 7)) for values, _ in numbers]
+    places = sum(widths) + sum(stated is not None for _, stated in numbers)
+    count = len(numbers[0][0])
+    # By place in the row, a byte of each row, and whether the row has it. They are read across, so each
+    # array begins in another set of the cache than the last.
+    stride = -(-count // _LINE) * _LINE + _LINE
+    data = np.empty((places, stride), np.uint8)[:, :count]
+    used = np.empty((places, stride), bool)[:, :count]
+    goes_on = np.zeros((places, 1), np.uint8)  # in the next place, if that is used
+    place = 0
+    for (values, stated), width in zip(numbers, widths, strict=True):
+        used[place] = True
         if stated is not None:
-            places.append(stated.view(np.uint8) << 1)
-            used.append(there)
-            there = stated
-        if values.dtype == bool:
-            places.append(values.view(np.uint8))
-            used.append(there)
-            continue
-        sign = 8 * values.itemsize - 1
-        rest = ((values << 1) ^ (values >> sign)).view(f"u{values.itemsize}")
-        while True:
-            follows = rest > 0x7F
-            byte = rest.astype(np.uint8)
-            byte &= 0x7F
-            byte |= follows.view(np.uint8) << 7
-            places.append(byte)
-            used.append(there)
-            if not follows.any():
-                break
-            rest, there = rest >> 7, follows
-    kept = np.stack(used, axis=1)
-    ends = np.cumsum(np.stack(used).sum(axis=0, dtype=np.int32), dtype=np.int32)
-    data = np.compress(kept.ravel(), np.stack(places, axis=1).ravel())
+            data[place] = stated.view(np.uint8) << 1
+            place += 1
+            used[place] = stated
+        rest: NDArray[Any] = values
+        data[place] = rest
+        for _ in range(width - 1):
+            goes_on[place] = 0x80
+            place += 1
+            np.greater(rest, 0x7F, out=used[place])
+            rest = rest >> 7
+            data[place] = rest
+        place += 1
+    data &= 0x7F
+    data[:-1] |= used[1:].view(np.uint8) * goes_on[:-1]
+    ends = np.cumsum(used.view(np.uint8).sum(axis=0, dtype=np.uint16), dtype=np.int32)
     offsets = np.concatenate([np.zeros(1, np.int32), ends])
     return pa.BinaryArray.from_buffers(
-        pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+        pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(data.T[used.T])]
     )
 
 
-def avro_texts(column: pa.Array) -> pa.BinaryArray:
-    """Length and UTF-8 bytes."""
-    lengths = avro_numbers([(texts.lengths_of(column), None)])
-    return joined([lengths, column.cast(pa.binary())])
+def _zigzag(values: Numbers) -> NDArray[np.unsignedinteger]:
+    if values.dtype == bool:
+        return values.view(np.uint8)
+    sign = 8 * values.itemsize - 1
+    return ((values << 1) ^ (values >> sign)).view(f"u{values.itemsize}")
 
 
-def _texts(column: pa.Array, nullable: bool) -> pa.BinaryArray:
+def avro_texts(column: pa.Array) -> list[pa.BinaryArray]:
+    """Lengths, and UTF-8 bytes."""
+    return [avro_numbers([(texts.lengths_of(column), None)]), column.cast(pa.binary())]
+
+
+def _texts(column: pa.Array, nullable: bool) -> list[pa.BinaryArray]:
     if pa.types.is_dictionary(column.type):
-        values = _texts(column.dictionary, nullable)
+        values = joined(_texts(column.dictionary, nullable))
         if column.null_count:
             values = pa.concat_arrays([values, pa.array([varint(0)], values.type)])
-        return values.take(column.indices.fill_null(len(values) - 1))
+        return [values.take(column.indices.fill_null(len(values) - 1))]
     if not nullable:
         return avro_texts(column)
-    stated = joined([varint(1), avro_texts(column.fill_null(""))])
-    return pc.if_else(column.is_valid(), stated, varint(0))
+    stated = joined([varint(1), *avro_texts(column.fill_null(""))])
+    return [pc.if_else(column.is_valid(), stated, varint(0))]
 
 
+@functools.cache
 def varint(number: int) -> bytes:
     """One integer."""
     return avro_numbers([(np.array([number]), None)])[0].as_py()

@@ -19,8 +19,8 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Literal
 
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
@@ -143,27 +143,49 @@ def _state_of(output: str) -> float | None:
     return os.stat(target).st_ino if os.path.isdir(target) else None
 
 
-def write_file(path: str, content: bytes) -> None:
+def write_file(path: str, content: Iterable[bytes]) -> int:
     """Writes a file that is there whole or not at all, and never through a link to another.
+
+    Args:
+      path: of any Beam filesystem.
+      content: in pieces, which may be made as they are asked for; an error in that is raised as it is.
+
+    Returns:
+      The size of the file, bytes.
 
     Raises:
       OutputError: the filesystem says no.
     """
+    local, size = is_local(path), 0
+    part = f"{path}.{uuid.uuid4().hex}.part"  # another attempt at the file may be under way
+    with _told(path):
+        if local:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        file: IO[bytes] = open(part, "xb") if local else FileSystems.create(path)  # noqa: SIM115
     try:
-        if not is_local(path):
-            with FileSystems.create(path) as file:
-                file.write(content)
-            return
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        part = f"{path}.{uuid.uuid4().hex}.part"  # another attempt at the file may be under way
         try:
-            with open(part, "xb") as file:
-                file.write(content)
-            os.replace(part, path)
-        except BaseException:
+            for piece in content:
+                with _told(path):
+                    file.write(piece)
+                size += len(piece)
+        finally:
+            with _told(path):
+                file.close()
+        if local:
+            with _told(path):
+                os.replace(part, path)
+    except BaseException:
+        if local:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(part)
-            raise
+        raise
+    return size
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # each store has errors of its own
         raise OutputError(f"{path}: can't be written: {reason(error)}") from error
 
@@ -379,7 +401,7 @@ def _publish_remote(output: str, staging: str, files: set[str], owned: Owned) ->
                 raise OutputError(f"{output}: {text}")
             stale = sorted(name for name in found - files if owned(name))
             plan = {"files": sorted(files), "stale": stale}
-            write_file(f"{staging}/{_PLAN}", json.dumps(plan, indent=1).encode())
+            write_file(f"{staging}/{_PLAN}", [json.dumps(plan, indent=1).encode()])
             planned = True
             _carry_out(output, staging)
         _drop(staging)
@@ -411,6 +433,6 @@ def _carry_out(output: str, staging: str) -> set[str]:
     waiting = [name for name in plan["files"] if name in staged]
     FileSystems.rename([f"{staging}/{n}" for n in waiting], [f"{output}/{n}" for n in waiting])
     _delete([f"{output}/{name}" for name in plan["stale"] if name in found])
-    write_file(f"{output}/{SUCCESS}", b"")
+    write_file(f"{output}/{SUCCESS}", [])
     _delete([f"{staging}/{_PLAN}"])
     return set(plan["files"])

@@ -70,8 +70,8 @@ def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
 def _to_avro(metrics: pa.RecordBatch) -> pa.BinaryArray:
     """As `encoding.avro_rows` has each record; what a session's records share is encoded once."""
     count, types = len(metrics), types_of(metrics.schema)
-    name = avro_texts(names(metrics.column("session_id"), types))
-    session_id = avro_texts(metrics.column("session_id"))
+    name = joined(avro_texts(names(metrics.column("session_id"), types)))
+    session_id = joined(avro_texts(metrics.column("session_id")))
     created = avro_numbers([(metrics.column("ended_at_us").to_numpy(), None)])
     fields = []
     for number, metric in enumerate(types):

@@ -16,6 +16,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms import bigquery, encoding, publishing
 from transforms.batches import KEYS, Counts, Reject
+from transforms.coders import RecordBatchCoder
 from transforms.computing import Metrics
 from transforms.counting import add_counts, emit_counts
 from transforms.cutting import FileKey, Merged, cut, split_by_file
@@ -165,7 +166,7 @@ class WriteMetrics(beam.PTransform):
         name = os.path.normpath(os.path.join(within or "", REJECTS_NAME))
         directory = self.rejects_directory if within is None else self.output
         content = encode_rejects(rejects)
-        publishing.write_file(f"{publishing.staging_of(directory)}/{name}", content)
+        publishing.write_file(f"{publishing.staging_of(directory)}/{name}", [content])
         return name
 
     def _publish(
@@ -199,7 +200,7 @@ class WriteMetrics(beam.PTransform):
                 publishing.publish(self.summaries_directory, names[SUMMARIES.files], owns)
             self._publish_files(names[RECORDS.files] if self.keep_files else [], reject_names)
             for path, content in beside.items():
-                publishing.write_file(path, content)
+                publishing.write_file(path, [content])
         except OutputError as error:
             tables = " and ".join(str(table.table) for table in self.tables)
             told = f"; {tables} has its rows already" if tables else ""
@@ -236,7 +237,7 @@ class WriteMetrics(beam.PTransform):
                 return True
         found = re.fullmatch(
             rf"(?:{kind.partition}=(?P<day>\d{{4}}-\d{{2}}-\d{{2}})/)?"
-            rf"{kind.files}-\d{{5}}-of-\d{{5}}\.(?:{'|'.join(encoding.WRITERS)})",
+            rf"{kind.files}-\d{{5}}-of-\d{{5}}\.(?:{'|'.join(encoding.ENCODERS)})",
             name,
         )
         if not found:
@@ -281,18 +282,21 @@ class _WriteFiles(beam.PTransform):
         return (
             batches
             | "KeyByFile"
-            >> beam.FlatMap(self._split, cuts).with_output_types(tuple[FileKey, pa.RecordBatch])
+            >> beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
+                tuple[FileKey, bytes]
+            )
             | "GroupByFile" >> beam.GroupByKey()
             | "WriteFiles"
             >> beam.ParDo(_WriteFile(self.targets), self.output_format).with_output_types(Written)
         )
 
     def _split(
-        self, batch: pa.RecordBatch, cuts: Mapping[str, list[str]]
-    ) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
+        self, batch: pa.RecordBatch, coder: RecordBatchCoder, cuts: Mapping[str, list[str]]
+    ) -> Iterator[tuple[FileKey, bytes]]:
         wanted = {name for target in self.targets for name in target.kind.layout.names}
         kept = batch.select([name for name in batch.schema.names if name in wanted])
-        return split_by_file(kept, self.by_day, cuts)
+        for key, piece in split_by_file(kept, self.by_day, cuts):
+            yield key, coder.encode(piece)
 
 
 _EMPTY = pa.RecordBatch.from_pylist(
@@ -307,10 +311,15 @@ class _WriteFile(OverlappingDoFn):
 
     def __init__(self, targets: Sequence[_Target]):
         self._targets = targets
+        self._coder = RecordBatchCoder()
 
-    def jobs(self, element: tuple[FileKey, Iterable[pa.RecordBatch]], extra: str) -> Iterator[Job]:
-        key, batches = element
-        yield functools.partial(_write_file, self._targets, key, list(batches), extra)
+    def jobs(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Job]:
+        key, encoded = element
+        yield functools.partial(self._write, key, list(encoded), extra)
+
+    def _write(self, key: FileKey, encoded: list[bytes], output_format: str) -> Done:
+        batches = [self._coder.decode(one) for one in encoded]
+        return _write_file(self._targets, key, batches, output_format)
 
 
 def _write_file(
@@ -325,10 +334,10 @@ def _write_file(
         for batch in batches if check else ():
             bigquery.check_rows(kind, kind.select(batch))
         content = encoding.encode(kind, rows.select(kind.select), output_format)
-        publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
+        num_bytes = publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
         num_rows = len(rows) * kind.rows_per_session(rows.schema)
         written.append((kind.files, name, num_rows))
-        stage.update(rows=num_rows, bytes=len(content))
+        stage.update(rows=num_rows, bytes=num_bytes)
     return Done(written, {}, stage)
 
 
