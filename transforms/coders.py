@@ -44,10 +44,10 @@ class RecordBatchCoder(beam.coders.Coder):
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Returns the stream: schema, dictionaries, batch; or its place."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        stream = sink.getvalue()
+        counted = pa.MockOutputStream()
+        _write_stream(value, counted)
+        stream = pa.allocate_buffer(counted.size())  # a sink that grows would copy what it has
+        _write_stream(value, pa.FixedSizeBufferWriter(stream))
         if self._spills and stream.size >= _SPILLED_BYTES:
             return _IN_FILE + _PLACE.pack(*_SPILL.write(stream))
         return b"".join([_IN_STREAM, memoryview(stream)])
@@ -55,7 +55,7 @@ class RecordBatchCoder(beam.coders.Coder):
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """Returns the one batch of the stream."""
         if encoded[:1] == _IN_FILE:
-            stream = pa.py_buffer(_read(*_PLACE.unpack_from(encoded, 1)))
+            stream = _read(*_PLACE.unpack_from(encoded, 1))
         else:
             stream = pa.py_buffer(encoded)[1:]
         return pa.ipc.open_stream(stream).read_next_batch()
@@ -71,6 +71,11 @@ class RecordBatchCoder(beam.coders.Coder):
     def to_type_hint(self) -> type:
         """The element type."""
         return pa.RecordBatch
+
+
+def _write_stream(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
 
 
 class _Spill:
@@ -110,14 +115,20 @@ class _Spill:
 _SPILL = _Spill()
 
 
-def _read(process: int, file: int, offset: int, size: int) -> bytes:
+def _read(process: int, file: int, offset: int, size: int) -> pa.Buffer:
     if process == os.getpid():
-        return os.pread(file, size, offset)
+        return _read_at(file, offset, size)
     other = os.open(f"/proc/{process}/fd/{file}", os.O_RDONLY)
     try:
-        return os.pread(other, size, offset)
+        return _read_at(other, offset, size)
     finally:
         os.close(other)
+
+
+def _read_at(file: int, offset: int, size: int) -> pa.Buffer:
+    buffer = pa.allocate_buffer(size)  # of Arrow's pool, which knows memory to use again
+    os.preadv(file, [buffer], offset)
+    return buffer
 
 
 beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
