@@ -155,15 +155,23 @@ def encode_avro(kind: Kind, sessions: Sessions) -> Iterator[bytes]:
 
     rows_per_session = kind.rows_per_session(sessions.schema)
 
-    def block(rows: pa.BinaryArray) -> bytes:
-        """Number of rows, number of bytes, and the rows' bytes, deflated; marker."""
-        content = isal_zlib.compress(texts.bytes_of(rows), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
-        return varint(len(rows) * rows_per_session) + varint(len(content)) + content + marker
-
     def blocks(start: int) -> list[bytes]:
+        """Of each: number of rows and number of bytes, the rows' bytes, deflated, and the marker."""
         encoded = kind.to_avro(sessions.slice(start, _ENCODED_SESSIONS))
         starts = range(0, len(encoded), _BLOCK_SESSIONS)
-        return [block(encoded.slice(start, _BLOCK_SESSIONS)) for start in starts]
+        rows = [encoded.slice(start, _BLOCK_SESSIONS) for start in starts]
+        deflated = [
+            isal_zlib.compress(texts.bytes_of(block), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
+            for block in rows
+        ]
+        num_rows = np.array([len(block) * rows_per_session for block in rows])
+        num_bytes = np.array([len(content) for content in deflated])
+        heads = avro_numbers([(num_rows, None), (num_bytes, None)]).to_pylist()
+        return [
+            piece
+            for head, content in zip(heads, deflated, strict=True)
+            for piece in (head, content, marker)
+        ]
 
     for encoded in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
         yield from encoded
@@ -300,7 +308,6 @@ def _texts(column: pa.Array, nullable: bool) -> list[pa.BinaryArray]:
     return [pc.if_else(column.is_valid(), stated, varint(0))]
 
 
-@functools.cache
 def varint(number: int) -> bytes:
     """One integer."""
     return avro_numbers([(np.array([number]), None)])[0].as_py()
