@@ -10,6 +10,7 @@ import pytest
 
 from transforms import coders
 from transforms.coders import RecordBatchCoder
+from transforms.errors import JobError
 
 SMALL = pa.record_batch({"a": pa.array(["x", None]).dictionary_encode(), "b": [1, 2]})
 LARGE = pa.record_batch({"a": [f"value {i}" for i in range(5000)]})
@@ -82,6 +83,16 @@ with coders.spilling():
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "can't hold the batches that are grouped: File too large; set TMPDIR" in run.stdout
+
+
+def test_a_file_that_is_cut_off_is_told(spilling):
+    coder = RecordBatchCoder()
+    encoded = coder.encode(LARGE)
+    os.truncate(coders._SPILL._file, LARGE.nbytes // 2)
+    with pytest.raises(
+        JobError, match=rf"^{spilling}: the batches .* can't be read back whole; set"
+    ):
+        coder.decode(encoded)
 
 
 def test_an_encoded_batch_is_no_key():

@@ -127,7 +127,11 @@ def _read(process: int, file: int, offset: int, size: int) -> pa.Buffer:
 
 def _read_at(file: int, offset: int, size: int) -> pa.Buffer:
     buffer = pa.allocate_buffer(size)  # of Arrow's pool, which knows memory to use again
-    os.preadv(file, [buffer], offset)
+    if os.preadv(file, [buffer], offset) != size:
+        raise JobError(
+            f"{tempfile.gettempdir()}: the batches that are grouped can't be read back whole; "
+            "set TMPDIR to another directory"
+        )
     return buffer
 
 
