@@ -29,7 +29,9 @@ def summaries():
 @pytest.fixture(scope="session")
 def page(summaries, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    (folder / "summaries.avro").write_bytes(encoding.encode(SUMMARIES, computed(summaries), "avro"))
+    (folder / "summaries.avro").write_bytes(
+        b"".join(encoding.encode(SUMMARIES, computed(summaries), "avro"))
+    )
     args = ("--summaries", folder / "summaries.avro", "--output", folder / "page.html")
     zone = ("--report_time_zone", ZONE, "--runner", "FnApiRunner")
     assert report.main([*map(str, args), *zone]) == 0
