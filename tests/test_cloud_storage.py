@@ -296,7 +296,7 @@ def test_fewer_files_and_other_peoples(storage, run, monkeypatch):
     monkeypatch.setattr(cutting, "_SAMPLED", 1)
     users = {"notes.txt": b"mine", "deep/mine.csv": b"mine too", f"{FILE}.avro.bak": b"and mine"}
     for name, content in users.items():
-        storage.put(f"out/{name}", [content])
+        storage.put(f"out/{name}", content)
     more = "--max_reject_ratio 0.1"
     for days, output_format in ((5, "avro"), (2, "avro"), (1, "csv")):
         source = put_days(storage, days)
@@ -340,7 +340,7 @@ def test_a_run_that_fails_changes_nothing(storage, run):
 def output(storage: Storage) -> str:
     """An earlier output, with files of others in it."""
     for name, content in OLD_OUTPUT.items():
-        storage.put(f"out/{name}", [content])
+        storage.put(f"out/{name}", content)
     return storage.path("out")
 
 
@@ -463,7 +463,7 @@ def test_killed_before_any_request(storage, output):
             storage.delete(f"out/{name}")
         for name, content in OLD_OUTPUT.items():
             if recovered.get(name) != content:
-                storage.put(f"out/{name}", [content])
+                storage.put(f"out/{name}", content)
     else:
         pytest.fail("too many requests")
     assert number > 15

@@ -318,27 +318,21 @@ class _WriteFile(OverlappingDoFn):
         yield functools.partial(self._write, key, list(encoded), extra)
 
     def _write(self, key: FileKey, encoded: list[bytes], output_format: str) -> Done:
+        partition, number, of = key
         batches = [self._coder.decode(one) for one in encoded]
-        return _write_file(self._targets, key, batches, output_format)
-
-
-def _write_file(
-    targets: Sequence[_Target], key: FileKey, batches: list[pa.RecordBatch], output_format: str
-) -> Done:
-    partition, number, of = key
-    rows = Merged([batch for batch in batches if len(batch)] or [_EMPTY])
-    written, stage = [], collections.Counter[str]()
-    for kind, output, check in targets:
-        name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
-        name = f"{kind.partition}={partition}/{name}" if partition else name
-        for batch in batches if check else ():
-            bigquery.check_rows(kind, kind.select(batch))
-        content = encoding.encode(kind, rows.select(kind.select), output_format)
-        num_bytes = publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
-        num_rows = len(rows) * kind.rows_per_session(rows.schema)
-        written.append((kind.files, name, num_rows))
-        stage.update(rows=num_rows, bytes=num_bytes)
-    return Done(written, {}, stage)
+        rows = Merged([batch for batch in batches if len(batch)] or [_EMPTY])
+        written, stage = [], collections.Counter[str]()
+        for kind, output, check in self._targets:
+            name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
+            name = f"{kind.partition}={partition}/{name}" if partition else name
+            for batch in batches if check else ():
+                bigquery.check_rows(kind, kind.select(batch))
+            content = encoding.encode(kind, rows.select(kind.select), output_format)
+            num_bytes = publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
+            num_rows = len(rows) * kind.rows_per_session(rows.schema)
+            written.append((kind.files, name, num_rows))
+            stage.update(rows=num_rows, bytes=num_bytes)
+        return Done(written, {}, stage)
 
 
 def encode_rejects(rejects: Iterable[Reject]) -> bytes:
