@@ -112,7 +112,7 @@ class Merged:
         table = pa.Table.from_batches(pieces).unify_dictionaries().combine_chunks()
         order = np.empty(len(table), np.int64)
         order[np.concatenate(places) - start] = np.arange(len(table))
-        merged = table.take(pa.array(order)).combine_chunks()
+        merged = pc.take(table, pa.array(order), boundscheck=False).combine_chunks()
         return (merged.to_batches() or [self._batches[0].slice(0, 0)])[0]
 
 

@@ -274,17 +274,17 @@ class _WriteFiles(beam.PTransform):
             | "GroupSamples" >> beam.GroupByKey()
             | "CutFiles" >> beam.MapTuple(lambda partition, ids: (partition, cut(ids)))
         )
-        batches = metrics.batches
+        split = beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
+            tuple[FileKey, bytes]
+        )
+        pieces = metrics.batches | "KeyByFile" >> split
         if not by_day:  # a run without sessions has a file without rows
-            empty = batches.pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
+            empty = pieces.pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
             empty |= "NoBatch" >> beam.Map(lambda _: _EMPTY).with_output_types(pa.RecordBatch)
-            batches = (batches, empty) | "AllBatches" >> beam.Flatten()
+            # Flattened only now: the in-process runner would encode whole batches for it.
+            pieces = (pieces, empty | "KeyNoBatch" >> split) | "AllPieces" >> beam.Flatten()
         return (
-            batches
-            | "KeyByFile"
-            >> beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
-                tuple[FileKey, bytes]
-            )
+            pieces
             | "GroupByFile" >> beam.GroupByKey()
             | "WriteFiles"
             >> beam.ParDo(_WriteFile(self.targets), self.output_format).with_output_types(Written)
