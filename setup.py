@@ -48,6 +48,7 @@ setup(
         "pyarrow>=24,<26",
         "rich>=13,<16",
         "vl-convert-python>=1.9,<2",
+        "xxhash>=3.5,<5",
     ],
     extras_require={
         "bench": [

@@ -82,7 +82,7 @@ def test_known_vector():
     ]
     assert as_rows(first) == [
         {
-            "Name": f"MSM-017931382116213612264746{number}",
+            "Name": f"MSM-354983734807007769823897{number}",
             "MessagingSessionId": "0Mwbb000007MGoTCAW",
             "MessagingSessionMetricType": kind,
             "MessagingSessionMetricValue": number,

@@ -41,8 +41,8 @@ SESSIONS = [
     SessionRow("zero", "Ended", END, "EmbeddedMessaging", started_at=Timestamp(1)),
 ]
 NAMES = {
-    "0Mwbb000007MGoTCAW": "MSM-017931382116213612264746",
-    "zero": "MSM-438375315523192106901598",
+    "0Mwbb000007MGoTCAW": "MSM-354983734807007769823897",
+    "zero": "MSM-256924714148010444889166",
 }
 
 
