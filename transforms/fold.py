@@ -161,10 +161,12 @@ def waiting_since(turns: Turns, num_sessions: int) -> tuple[NDArray[np.bool_], I
     Returns:
       Two arrays of shape (num_sessions,); the instant is 0 where none is waited on.
     """
-    last = np.ones(len(turns.code), bool)  # of its session
-    np.not_equal(turns.code[1:] // _SIDES, turns.code[:-1] // _SIDES, out=last[:-1])
-    waits = np.flatnonzero(last & (turns.code % _SIDES == WAITED_FOR))
-    session = turns.code.take(waits) // _SIDES
+    of_turn = turns.code // _SIDES
+    last = np.ones(len(of_turn), bool)  # of its session
+    np.not_equal(of_turn[1:], of_turn[:-1], out=last[:-1])
+    waits = np.flatnonzero(last)
+    waits = waits[turns.code.take(waits) % _SIDES == WAITED_FOR]
+    session = of_turn.take(waits)
     waiting, since_us = np.zeros(num_sessions, bool), np.zeros(num_sessions, np.int64)
     waiting[session], since_us[session] = True, turns.timed_from_us.take(waits)
     return waiting, since_us

@@ -17,14 +17,14 @@ from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS, Counts
 from transforms.policy import Policy
 
 Indices = NDArray[np.intp]
-_NOT_REPORTED, _UNKNOWN = -1, -2  # in place of the number of a session
+_NOT_REPORTED, _UNKNOWN = np.int32(-1), np.int32(-2)  # in place of the number of a session
 
 
 class Gathered(NamedTuple):
     """The messages of a shard as they came, in columns of one length.
 
-    `session` is the number of the session among those that get records. `message_id` holds texts, or
-    UUIDs as `texts.pack_uuids` makes them.
+    `session` is the number of the session among those that get records; less than 0, it gets none.
+    `message_id` holds texts, or UUIDs as `texts.pack_uuids` makes them.
     """
 
     session: NDArray[np.int32]
@@ -106,17 +106,11 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
     ids = chosen.column("session_id").cast(pa.string())
     known = sessions.column("session_id").dictionary
     gathered = _gather(of_messages, ids, known, counts)
-    rows = order_messages(gathered)
-    distinct = drop_duplicates(gathered, rows)
-    _count(counts, "messages_duplicate", len(rows) - len(distinct))
-    session = gathered.session.take(distinct)
-    messages = fold.Messages(
-        session, gathered.sent_at_us.take(distinct), gathered.sender.take(distinct)
-    )
-    duplicates = np.zeros(len(ids), np.int64)
-    if len(distinct) < len(rows):
-        duplicates = np.bincount(gathered.session, minlength=len(ids))
-        duplicates -= np.bincount(session, minlength=len(ids))
+    rows, session, sent_at_us = order_messages(gathered)
+    repeated = find_duplicates(gathered.message_id, rows, session)
+    _count(counts, "messages_duplicate", np.count_nonzero(repeated))
+    messages = fold.Messages(session, sent_at_us, gathered.sender.take(rows)).only(~repeated)
+    duplicates = np.bincount(session[repeated], minlength=len(ids))
     return Shard(chosen, messages, duplicates)
 
 
@@ -147,17 +141,15 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     )
     table = table.take(order).combine_chunks()
     ids = table.column("session_id")
-    last = np.ones(len(table), bool)
+    kept = np.ones(len(table), bool)  # the last of each id
     if len(table) > 1:
-        last[:-1] = pc.not_equal(ids[1:], ids[:-1]).to_numpy()
-    _count(counts, "sessions_superseded", len(table) - np.count_nonzero(last))
-    table = table.filter(pa.array(last))
-
+        kept[:-1] = pc.not_equal(ids[1:], ids[:-1]).to_numpy()
+    _count(counts, "sessions_superseded", np.count_nonzero(~kept))
     for fate, condition in conditions(policy):
-        kept = table.filter(condition(table))
-        _count(counts, f"sessions_{fate}", len(table) - len(kept))
-        table = kept
-    return _one_batch(table)
+        met = condition(table).fill_null(False).to_numpy()
+        _count(counts, f"sessions_{fate}", np.count_nonzero(kept & ~met))
+        kept &= met
+    return _one_batch(table.filter(pa.array(kept)))
 
 
 Condition = Callable[[pa.Table], pa.ChunkedArray]
@@ -187,17 +179,22 @@ def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.Chun
     return compare(table[column], bound)
 
 
-def order_messages(messages: Gathered) -> Indices:
-    """Orders rows by session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes).
+def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], fold.Int64s]:
+    """Orders the messages of the sessions that get records.
 
-    Messages alike in all of these are ordered by sender, so that arrival never decides.
+    By session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes). Messages alike in
+    all of these are ordered by sender, so that arrival never decides.
+
+    Returns:
+      Their rows, sessions and `sent_at_us`, in order.
     """
     session, sent_at_us = messages.session, messages.sent_at_us
     # A log is nearly in order of time, which the first sort makes use of. The second is by radix where
     # the numbers of the sessions have no more than 16 bits.
     rows = np.argsort(sent_at_us, kind="stable")
-    number = session.astype(np.min_scalar_type(int(session.max(initial=0)))).take(rows)
-    rows = rows.take(np.argsort(number, kind="stable"))
+    number = session - session.min(initial=0)
+    number = number.astype(np.min_scalar_type(int(number.max(initial=0)))).take(rows)
+    rows = rows.take(np.argsort(number, kind="stable"))[np.count_nonzero(session < 0) :]
     session, sent_at_us = session.take(rows), sent_at_us.take(rows)
     tied = np.zeros(len(rows) + 1, bool)  # with the row before
     tied[1:-1] = (session[1:] == session[:-1]) & (sent_at_us[1:] == sent_at_us[:-1])
@@ -216,31 +213,38 @@ def order_messages(messages: Gathered) -> Indices:
         )
         order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
         rows[among] = of_tie[order.to_numpy()]
-    return rows
+    return rows, session, sent_at_us
 
 
-def drop_duplicates(messages: Gathered, rows: Indices) -> Indices:
-    """The first of the ordered rows for each session and message id."""
-    ids = messages.message_id
-    hashed = (texts.hashes(ids, messages.session) >> np.uint64(32)).astype(np.uint32)
-    ascending = np.sort(hashed)
+def find_duplicates(
+    message_id: pa.Array, rows: Indices, session: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Which of the ordered messages have the id of an earlier one of their session.
+
+    Args:
+      message_id: of the messages as they came.
+      rows: shape (messages,), the places there of the messages in order.
+      session: shape (messages,), theirs, in order.
+    """
+    # Nearly in order, as sessions ascend: the stable sort makes use of it.
+    hashed = (texts.hashes(message_id) >> np.uint64(32)).take(rows)
+    hashed |= session.astype(np.uint64) << np.uint64(32)
+    ascending = np.sort(hashed, kind="stable")
     alike = ascending[1:][ascending[1:] == ascending[:-1]]
-    if not len(alike):
-        return rows
-    repeated = np.flatnonzero(np.isin(hashed, alike)[rows])  # or not: now for the ids themselves
-    code = ids.take(pa.array(rows[repeated])).dictionary_encode().indices.to_numpy()
-    key = messages.session[rows[repeated]].astype(np.int64) << 32 | code
-    _, first = np.unique(key, return_index=True)
-    drop = np.zeros(len(rows), bool)
-    drop[repeated] = True
-    drop[repeated[first]] = False
-    return rows[~drop] if drop.any() else rows
+    repeats = np.zeros(len(rows), bool)
+    if len(alike):
+        among = np.flatnonzero(np.isin(hashed, alike))  # or not: now for the ids themselves
+        code = message_id.take(pa.array(rows[among])).dictionary_encode().indices.to_numpy()
+        _, first = np.unique(session[among].astype(np.int64) << 32 | code, return_index=True)
+        repeats[among] = True
+        repeats[among[first]] = False
+    return repeats
 
 
 def _gather(
     batches: Sequence[pa.RecordBatch], ids: pa.Array, known: pa.Array, counts: Counts
 ) -> Gathered:
-    """The messages of the sessions `ids`; those of `known` and of unknown sessions are counted."""
+    """All messages; counts those of sessions that are not among `ids`, or not even `known`."""
     batches = [batch for batch in batches if len(batch)]
     batches.sort(key=lambda batch: batch.column("sent_at_us")[0].as_py())
     if not batches:
@@ -264,26 +268,15 @@ def _gather(
             array if pa.types.is_string(array.type) else texts.unpack_uuids(array)
             for array in message_ids
         ]
-    messages = Gathered(
+    _count(counts, "messages_of_unknown_session", np.count_nonzero(session == _UNKNOWN))
+    _count(counts, "messages_of_session_not_reported", np.count_nonzero(session == _NOT_REPORTED))
+    return Gathered(
         session,
         np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
         np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
         sequence,
         pa.concat_arrays(message_ids),
     )
-    _count(counts, "messages_of_unknown_session", np.count_nonzero(session == _UNKNOWN))
-    _count(counts, "messages_of_session_not_reported", np.count_nonzero(session == _NOT_REPORTED))
-    kept = session >= 0
-    if not kept.all():
-        rows = np.flatnonzero(kept)
-        messages = Gathered(
-            messages.session.take(rows),
-            messages.sent_at_us.take(rows),
-            messages.sender.take(rows),
-            messages.sequence.take(rows),
-            messages.message_id.take(pa.array(rows)),
-        )
-    return messages
 
 
 def _sequence(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -49,17 +49,17 @@ def byte_matrix(texts: pa.Array, width: int) -> NDArray[np.uint8]:
     return matrix
 
 
-def hashes(texts: pa.Array, seed: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """A quick hash of each text's beginning and length with a seed: alike for the same, seldom else.
+def hashes(texts: pa.Array) -> NDArray[np.uint64]:
+    """A quick hash of each text's beginning and length: alike for the same, seldom else.
 
     Takes texts, or what `pack_uuids` made of them: not with the same hashes.
     """
     if pa.types.is_fixed_size_binary(texts.type):
         words = fixed_bytes(texts).view("<u8")
-        mixed = seed.astype(np.uint64) << np.uint64(32)
+        mixed = np.zeros(len(texts), np.uint64)
     else:
         words = byte_matrix(texts, _width(texts)).view("<u8")
-        mixed = (seed.astype(np.uint64) << np.uint64(32)) + lengths_of(texts).astype(np.uint64)
+        mixed = lengths_of(texts).astype(np.uint64)
     for place in range(words.shape[1]):
         mixed = (mixed ^ words[:, place]) * _FACTOR
         mixed ^= mixed >> np.uint64(29)
