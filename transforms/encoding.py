@@ -196,14 +196,19 @@ ENCODERS: dict[str, Callable[[Kind, Sessions], Iterator[bytes]]] = {
 # array over the rows, and what they make up is joined with the texts row by row.
 
 
-Numbers = NDArray[np.signedinteger] | NDArray[np.bool_]
+Numbers = tuple[NDArray[np.signedinteger] | NDArray[np.bool_], NDArray[np.bool_] | None]
+"""The values of a field, and which of them are stated, where it is a union with null, which comes first.
+
+What is not stated is from -64 to 63.
+"""
 
 
-def avro_rows(columns: Sequence[pa.Array], schema: str) -> pa.BinaryArray:
+def avro_rows(columns: Sequence[pa.Array | Numbers], schema: str) -> pa.BinaryArray:
     """Rows in Avro's binary encoding.
 
     Args:
-      columns: one for each field of the schema, in that order; texts also as dictionaries.
+      columns: one for each field of the schema, in that order; texts also as dictionaries, numbers also
+        as `avro_numbers` takes them.
       schema: its name.
     """
     fields = list(zip(columns, avro_schema(schema)["fields"], strict=True))
@@ -226,7 +231,9 @@ def joined(parts: Sequence[pa.Array | bytes]) -> pa.BinaryArray:
     return pc.binary_join_element_wise(*parts, b"")
 
 
-def _numbers(column: pa.Array, field: dict[str, Any]) -> tuple[Numbers, NDArray[np.bool_] | None]:
+def _numbers(column: pa.Array | Numbers, field: dict[str, Any]) -> Numbers:
+    if isinstance(column, tuple):
+        return column
     nullable = is_nullable(field)
     stated = column.is_valid().to_numpy(zero_copy_only=False) if nullable else None
     if symbols := symbols_of(field):
@@ -240,15 +247,8 @@ def _numbers(column: pa.Array, field: dict[str, Any]) -> tuple[Numbers, NDArray[
     return column.fill_null(0).to_numpy(), stated
 
 
-def avro_numbers(
-    columns: Sequence[tuple[Numbers, NDArray[np.bool_] | None]],
-) -> pa.BinaryArray:
-    """Numbers side by side: zigzag varints, booleans as a byte.
-
-    Args:
-      columns: the values, and which of them are stated, where the field is a union with null, which
-        comes first; what is not stated is 0.
-    """
+def avro_numbers(columns: Sequence[Numbers]) -> pa.BinaryArray:
+    """Numbers side by side: zigzag varints, booleans as a byte."""
     numbers = [(_zigzag(values), stated) for values, stated in columns]
     widths = [max(1, -(-int(values.max(initial=0)).bit_length() // 7)) for values, _ in numbers]
     places = sum(widths) + sum(stated is not None for _, stated in numbers)
@@ -284,7 +284,7 @@ def avro_numbers(
     )
 
 
-def _zigzag(values: Numbers) -> NDArray[np.unsignedinteger]:
+def _zigzag(values: NDArray[Any]) -> NDArray[np.unsignedinteger]:
     if values.dtype == bool:
         return values.view(np.uint8)
     sign = 8 * values.itemsize - 1

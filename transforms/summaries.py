@@ -155,7 +155,7 @@ def _first_response(folded: Folded, sessions: pa.RecordBatch) -> dict[str, pa.Ar
     }
 
 
-def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
+def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     """The fields of the summaries, in their order, as `COLUMNS` has them."""
     if not set(COLUMNS.names) <= set(batch.schema.names):
         raise OutputError(
@@ -166,10 +166,7 @@ def _columns(batch: pa.RecordBatch) -> list[pa.Array]:
     found["session_id"], found["ended_at"] = batch.column("session_id"), batch.column("ended_at_us")
     for side in SIDES:
         found[f"{side}_response_average_us"] = _average(batch, side)
-    for name in filter(_is_duration, found):
-        values_us = found[name].to_numpy()
-        found[name] = pa.array(values_us, mask=values_us < 0)
-    return [found[name] for name in arrow_schema(SUMMARY).names]
+    return {name: found[name] for name in arrow_schema(SUMMARY).names}
 
 
 def _average(batch: pa.RecordBatch, side: str) -> pa.Array:
@@ -186,12 +183,24 @@ def to_summaries(batch: pa.RecordBatch) -> pa.RecordBatch:
       OutputError: it has none.
     """
     schema = arrow_schema(SUMMARY)
-    arrays = [array.cast(kind) for array, kind in zip(_columns(batch), schema.types, strict=True)]
+    arrays = []
+    for name, column in _columns(batch).items():
+        if _is_duration(name):
+            values_us = column.to_numpy()
+            column = pa.array(values_us, mask=values_us < 0)
+        arrays.append(column.cast(schema.field(name).type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _to_avro(batch: pa.RecordBatch) -> pa.BinaryArray:
-    return encoding.avro_rows(_columns(batch), SUMMARY)
+    columns = []
+    for name, column in _columns(batch).items():
+        if _is_duration(name):
+            values_us = column.to_numpy()
+            columns.append((values_us, values_us >= 0))
+        else:
+            columns.append(column)
+    return encoding.avro_rows(columns, SUMMARY)
 
 
 def _one(_: pa.Schema) -> int:
