@@ -74,46 +74,35 @@ def split_by_file(
 
 
 class Merged:
-    """Batches, each sorted by session id, as one that is: made piece by piece, as they are asked for.
+    """Batches, each sorted by session id, as one that is: brought in order piece by piece, on demand.
 
-    All are of one schema and have `session_id`. So little memory is in use at a time that it is in the
-    processor's caches.
+    Attributes:
+      unsorted: their rows, as they come. One batch, as copying its parts for each piece would take longer
+        the more batches there are.
     """
 
     def __init__(self, batches: Sequence[pa.RecordBatch]):
-        self._batches = batches
-        ids = pa.chunked_array([batch.column("session_id") for batch in batches])
-        order = pc.sort_indices(ids).to_numpy()
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        self._places = np.split(place, np.cumsum([len(batch) for batch in batches[:-1]]))
+        table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+        self.unsorted = (table.to_batches() or batches)[0]
+        self._order = pc.sort_indices(self.unsorted.column("session_id"))
 
     @property
     def schema(self) -> pa.Schema:
         """Of the batches, and of each piece."""
-        return self._batches[0].schema
+        return self.unsorted.schema
 
     def select(self, columns: Callable[[pa.RecordBatch], pa.RecordBatch]) -> "Merged":
         """The same rows with some of the columns."""
         selected = copy.copy(self)
-        selected._batches = [columns(batch) for batch in self._batches]
+        selected.unsorted = columns(self.unsorted)
         return selected
 
     def __len__(self) -> int:
-        return sum(map(len, self._batches))
+        return len(self.unsorted)
 
     def slice(self, start: int, length: int) -> pa.RecordBatch:
         """The rows from one place on; fewer at the end."""
-        pieces, places = [], []
-        for batch, place in zip(self._batches, self._places, strict=True):
-            first, last = np.searchsorted(place, [start, start + length]).tolist()
-            pieces.append(batch.slice(first, last - first))
-            places.append(place[first:last])
-        table = pa.Table.from_batches(pieces).unify_dictionaries().combine_chunks()
-        order = np.empty(len(table), np.int64)
-        order[np.concatenate(places) - start] = np.arange(len(table))
-        merged = pc.take(table, pa.array(order), boundscheck=False).combine_chunks()
-        return (merged.to_batches() or [self._batches[0].slice(0, 0)])[0]
+        return pc.take(self.unsorted, self._order.slice(start, length), boundscheck=False)
 
 
 def _partitions(batch: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -319,15 +319,16 @@ class _WriteFile(OverlappingDoFn):
 
     def _write(self, key: FileKey, encoded: list[bytes], output_format: str) -> Done:
         partition, number, of = key
-        batches = [self._coder.decode(one) for one in encoded]
+        batches = map(self._coder.decode, encoded)
         rows = Merged([batch for batch in batches if len(batch)] or [_EMPTY])
         written, stage = [], collections.Counter[str]()
         for kind, output, check in self._targets:
             name = f"{kind.files}-{number:05d}-of-{of:05d}.{output_format}"
             name = f"{kind.partition}={partition}/{name}" if partition else name
-            for batch in batches if check else ():
-                bigquery.check_rows(kind, kind.select(batch))
-            content = encoding.encode(kind, rows.select(kind.select), output_format)
+            of_kind = rows.select(kind.select)
+            if check:
+                bigquery.check_rows(kind, of_kind.unsorted)
+            content = encoding.encode(kind, of_kind, output_format)
             num_bytes = publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
             num_rows = len(rows) * kind.rows_per_session(rows.schema)
             written.append((kind.files, name, num_rows))
