@@ -16,7 +16,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipelines import report
 from schemas import avro_schema, bigquery_schema
 from tests.cli import RUNNER, call_main, output_bytes, read_records, read_rejects
-from tests.test_writing import metrics
+from tests.test_writing import metrics, write
 from transforms import ReadMessages, WriteMetrics
 from transforms import bigquery as tables
 from transforms.batches import ColumnNames, normalize_sessions
@@ -146,6 +146,17 @@ def test_records_that_are_not_as_the_schema_says(column, value, said):
     with pytest.raises(OutputError) as caught:
         tables.check_rows(RECORDS, bad)
     assert str(caught.value) == f"{said}; nothing was published"
+
+
+def test_no_table_is_loaded_with_them(tmp_path):
+    """Looked at before the service is asked for anything."""
+    good = metrics(["a", "b"])
+    place = good.schema.get_field_index("MaxAgentResponseTime")
+    bad = good.set_column(place, good.schema.field(place), pa.array([0, 10**9], pa.int32()))
+    to = WriteMetrics(str(tmp_path / "out"), table=TableRange(TABLE))
+    with pytest.raises(OutputError, match="^metrics: a row with MaxAgentResponseTime out of range"):
+        write([bad], to)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_table_takes_avro_files():

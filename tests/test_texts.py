@@ -58,3 +58,8 @@ def test_alike_have_like_hashes(ids):
         found = texts.hashes(column).tolist()
         assert len(set(found)) == len(set(ids))
         assert [found.index(h) for h in found] == [ids.index(i) for i in ids]
+
+
+def test_beginning_and_length_make_the_hash():
+    ids = ["", "a", "a\0", "x" * 64, "x" * 65, "x" * 64 + "y"]
+    assert len(set(texts.hashes(pa.array(ids)).tolist())) == len(ids) - 1

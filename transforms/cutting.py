@@ -82,8 +82,7 @@ class Merged:
     """
 
     def __init__(self, batches: Sequence[pa.RecordBatch]):
-        table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
-        self.unsorted = (table.to_batches() or batches)[0]
+        self.unsorted = pa.concat_batches(batches)
         self._order = pc.sort_indices(self.unsorted.column("session_id"))
 
     @property

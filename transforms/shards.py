@@ -190,7 +190,7 @@ def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], fold
     """
     session, sent_at_us = messages.session, messages.sent_at_us
     # A log is nearly in order of time, which the first sort makes use of. The second is by radix where
-    # the numbers of the sessions have no more than 16 bits.
+    # the numbers of the sessions have no more than 16 bits. Those without records come first.
     rows = np.argsort(sent_at_us, kind="stable")
     number = session - session.min(initial=0)
     number = number.astype(np.min_scalar_type(int(number.max(initial=0)))).take(rows)
