@@ -154,7 +154,9 @@ def test_no_table_is_loaded_with_them(tmp_path):
     place = good.schema.get_field_index("MaxAgentResponseTime")
     bad = good.set_column(place, good.schema.field(place), pa.array([0, 10**9], pa.int32()))
     to = WriteMetrics(str(tmp_path / "out"), table=TableRange(TABLE))
-    with pytest.raises(OutputError, match="^metrics: a row with MaxAgentResponseTime out of range"):
+    with pytest.raises(
+        OutputError, match=r"^metrics: a row with MaxAgentResponseTime out of range"
+    ):
         write([bad], to)
     assert not (tmp_path / "out").exists()
 
