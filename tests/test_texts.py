@@ -60,6 +60,26 @@ def test_alike_have_like_hashes(ids):
         assert [found.index(h) for h in found] == [ids.index(i) for i in ids]
 
 
-def test_beginning_and_length_make_the_hash():
-    ids = ["", "a", "a\0", "x" * 64, "x" * 65, "x" * 64 + "y"]
-    assert len(set(texts.hashes(pa.array(ids)).tolist())) == len(ids) - 1
+@given(
+    st.lists(st.text(max_size=20) | st.text("ab", min_size=63, max_size=66), max_size=9),
+    st.lists(st.text(max_size=90), max_size=3),
+)
+def test_a_hash_is_of_the_text_alone(ids, others):
+    alone = {i: texts.hashes(pa.array([i]))[0] for i in ids}
+    array = pa.array([*others, *ids], pa.string())[len(others) :]
+    assert texts.hashes(array).tolist() == [alone[i] for i in ids]
+    together = texts.hashes(pa.array([*others, *ids], pa.string()))
+    assert together[len(others) :].tolist() == [alone[i] for i in ids]
+
+
+def test_every_byte_and_the_length_make_the_hash():
+    ids = ["", "\0", "a", "a\0", "a" * 8, "a" * 8 + "\0", *("x" * n for n in (63, 64, 65, 1000))]
+    ids += ["x" * 20 + "y" + "x" * 43, "x" * 64 + "y", "x" * 999 + "y"]
+    assert len(set(texts.hashes(pa.array(ids)).tolist())) == len(ids)
+
+
+def test_ids_that_differ_in_the_last_bytes_of_words_do_not_collide():
+    digits = string.ascii_letters + string.digits
+    ids = [f"0000000{a}0000000{b}" for a in digits for b in digits]
+    for column in (pa.array(ids), pa.array([i.encode() for i in ids], pa.binary(16))):
+        assert len(set((texts.hashes(column) >> np.uint64(32)).tolist())) == len(ids)

@@ -4,6 +4,7 @@ They are cut by session id, so that they are sorted throughout in the order of t
 follows from the sessions alone, and is known before anything is computed of them.
 """
 
+import bisect
 import copy
 import datetime
 import itertools
@@ -67,8 +68,9 @@ def split_by_file(
     """
     for partition, rows in _partitions(batch, by_day):
         starts = cuts.get(partition, [])
-        ids = np.array(rows.column("session_id").to_pylist(), object)
-        edges = [0, *np.searchsorted(ids, starts).tolist(), len(ids)]
+        ids = rows.column("session_id")
+        places = [bisect.bisect_left(ids, start, key=pa.StringScalar.as_py) for start in starts]
+        edges = [0, *places, len(ids)]
         for number, (start, end) in enumerate(itertools.pairwise(edges)):
             yield (partition, number, len(starts) + 1), rows.slice(start, end - start)
 

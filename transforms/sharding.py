@@ -1,6 +1,5 @@
 """Which shard a session belongs to. Pure functions over Arrow batches; no Beam."""
 
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,8 +20,7 @@ def shards_for(num_bytes: int) -> int:
 
 def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
     """Each session's shard: the same on every machine and in every run."""
-    hashes = map(zlib.crc32, session_ids.cast(pa.binary()).to_pylist())
-    return np.fromiter(hashes, np.int64, len(session_ids)) * shards >> 32
+    return (texts.hashes(session_ids) >> np.uint64(32)).astype(np.int64) * shards >> 32
 
 
 def compact(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,9 +4,10 @@ import binascii
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
-_HASHED_BYTES = 64
+_SHORT_BYTES = 64
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Knuth's multiplicative hash
 _UUID_DASHES = [8, 13, 18, 23]
 _UUID_TEXT = np.dtype(  # its digits, without the dashes, in words and halves of words
@@ -27,42 +28,51 @@ def lengths_of(texts: pa.Array) -> NDArray[np.int64]:
 def bytes_of(texts: pa.Array) -> pa.Buffer:
     """The bytes of all, end to end. No nulls."""
     offsets = _offsets(texts)
-    return texts.buffers()[2][int(offsets[0]) : int(offsets[-1])]
-
-
-def byte_matrix(texts: pa.Array, width: int) -> NDArray[np.uint8]:
-    """The first `width` bytes of each text, shape (texts, width), filled up with zeros. No nulls."""
-    offsets = _offsets(texts)
-    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
-    lengths = np.diff(offsets)
-    matrix = np.zeros((len(texts), width), np.uint8)
-    if len(texts) and (lengths == lengths[0]).all():
-        same = min(width, int(lengths[0]))
-        matrix[:, :same] = data.reshape(len(texts), -1)[:, :same]
-        return matrix
-    used = np.arange(width) < lengths[:, None]
-    if lengths.max(initial=0) > width:
-        starts = offsets[:-1, None] - offsets[0] + np.arange(width)
-        matrix[used] = data[starts[used]]
-    else:
-        matrix[used] = data
-    return matrix
+    return (texts.buffers()[2] or pa.py_buffer(b""))[int(offsets[0]) : int(offsets[-1])]
 
 
 def hashes(texts: pa.Array) -> NDArray[np.uint64]:
-    """A quick hash of each text's beginning and length: alike for the same, seldom else.
+    """A quick hash of each text: always the same for the same text, seldom for others.
 
-    Takes texts, or what `pack_uuids` made of them: not with the same hashes.
+    Takes texts, or what `pack_uuids` made of them: not with the same hashes. No nulls.
     """
     if pa.types.is_fixed_size_binary(texts.type):
         words = fixed_bytes(texts).view("<u8")
-        mixed = np.zeros(len(texts), np.uint64)
+        return _mixed(words, np.full(len(texts), texts.type.byte_width))
+    lengths = lengths_of(texts)
+    short = lengths <= _SHORT_BYTES
+    if short.all():
+        return _mixed(_byte_matrix(texts, lengths).view("<u8"), lengths)
+    hashed = np.empty(len(texts), np.uint64)
+    hashed[short] = hashes(texts.filter(pa.array(short)))
+    others = texts.filter(pa.array(~short)).cast(pa.binary()).to_pylist()
+    hashed[~short] = [xxhash.xxh3_64_intdigest(text) for text in others]
+    return hashed
+
+
+def _byte_matrix(texts: pa.Array, lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The bytes of each text, filled up with zeros to whole words of eight."""
+    width = -(-int(lengths.max(initial=0)) // 8) * 8
+    data = np.frombuffer(bytes_of(texts), np.uint8)
+    matrix = np.zeros((len(texts), width), np.uint8)
+    if len(texts) and (lengths == lengths[0]).all():
+        matrix[:, : lengths[0]] = data.reshape(len(texts), -1)
     else:
-        words = byte_matrix(texts, _width(texts)).view("<u8")
-        mixed = lengths_of(texts).astype(np.uint64)
+        matrix[np.arange(width) < lengths[:, None]] = data
+    return matrix
+
+
+def _mixed(words: NDArray[np.uint64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of the words that each text has, so that those beyond its length make no difference."""
+    mixed = lengths.astype(np.uint64)
+    shortest = int(lengths.min(initial=_SHORT_BYTES))
     for place in range(words.shape[1]):
-        mixed = (mixed ^ words[:, place]) * _FACTOR
-        mixed ^= mixed >> np.uint64(29)
+        following = (mixed ^ words[:, place]) * _FACTOR
+        following ^= following >> np.uint64(29)
+        if 8 * place < shortest:
+            mixed = following
+        else:
+            np.copyto(mixed, following, where=lengths > 8 * place)
     return mixed
 
 
@@ -130,11 +140,6 @@ def unpack_uuids(packed: pa.FixedSizeBinaryArray) -> pa.StringArray:
 def _each(byte: int) -> np.uint64:
     """A word of eight such bytes."""
     return np.uint64(byte * 0x0101010101010101)
-
-
-def _width(texts: pa.Array) -> int:
-    longest = int(lengths_of(texts).max(initial=0))
-    return min(_HASHED_BYTES, -(-longest // 8) * 8)
 
 
 def _offsets(texts: pa.Array) -> NDArray[np.int32]:
