@@ -127,6 +127,7 @@ def test_pieces_of_files_hold_each_session_once_in_order(ids, shards, seed):
     assert starts == sorted(set(starts))
     assert sorted(pieces) == [("", i, files) for i in range(files)] or not ids
     assert [i for key in sorted(pieces) for i in sorted(pieces[key])] == sorted(ids)
+    assert [min(pieces["", i, files]) for i in range(1, files)] == starts
 
 
 def test_samples_are_of_the_sessions_alone(small_files):
