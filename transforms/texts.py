@@ -7,7 +7,7 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-_SHORT_BYTES = 64
+_SHORT_BYTES = 64  # of texts that are hashed side by side: longer ones would be mostly padding
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Knuth's multiplicative hash
 _UUID_DASHES = [8, 13, 18, 23]
 _UUID_TEXT = np.dtype(  # its digits, without the dashes, in words and halves of words
