@@ -45,11 +45,11 @@ measure: $(EXTRA_STAMP)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 test-cluster:
-	@cluster/fetch build/cluster
+	@tests/cluster/fetch build/cluster
 	@$(MAKE) --no-print-directory VENV=.venv-cluster cluster-tests
 
 cluster-tests: $(EXTRA_STAMP)
-	$(BIN)/python -m pytest cluster $(ARGS)
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 test-browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
@@ -58,7 +58,7 @@ test-browser:
 	@$(MAKE) --no-print-directory VENV=.venv-browser EXTRA=browser browser-tests
 
 browser-tests: $(EXTRA_STAMP)
-	$(BIN)/python -m pytest browser $(ARGS)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: $(EXTRA_STAMP)
 	$(BIN)/ruff check .

@@ -31,7 +31,7 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
-    package_data={"schemas": ["*.avsc", "*.json"], "transforms": ["*.css"]},
+    package_data={"schemas": ["*.avsc", "*.json"], "transforms.reporting": ["*.css"]},
     entry_points={
         "console_scripts": [
             "session-metrics = pipelines.session_metrics:run",

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from benchmarks import load
 from transforms.batches import AGENT, BOT, END_USER, SESSIONS
-from transforms.fold import Messages, fold
-from transforms.metrics import DEFAULT_METRICS, METRICS
+from transforms.folding.metrics import DEFAULT_METRICS, METRICS
+from transforms.folding.turns import Messages, fold
 from transforms.policy import Policy
 
 SHARD_MESSAGES = 400_000

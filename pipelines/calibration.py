@@ -8,9 +8,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines import session_metrics  # first: it sets up logging before Beam is imported
-
-# isort: split
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,21 +15,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import console, options
+from pipelines import console, options, running
+from pipelines.running import Runnable, perform
 from schemas import metric_types
 from transforms import Policy, ReadMessages, ReadSessions
-from transforms.batches import ColumnNames, Counts
-from transforms.calibrating import (
-    DIFFERENCES_NAME,
-    REPORT,
-    SWITCHES,
-    CalibratePolicy,
-    WriteCalibration,
-)
-from transforms.reading import ReadForCalibration, ReadRecords, check_inputs
+from transforms.batches import Counts
+from transforms.calibrating.calibrate import CalibratePolicy
+from transforms.calibrating.write import DIFFERENCES_NAME, FINDINGS_NAME, WriteCalibration
+from transforms.policy import SWITCHES
+from transforms.reading.columns import ColumnNames
+from transforms.reading.read import ReadForCalibration, ReadRecords, check_inputs
 
 _SHOWN_DIFFERENCES = 10
+
 _WIDTH = 140  # at least, whatever the terminal has: a share that is cut short is none
+
 _HEADERS = {
     "AgentMessageCount": "agent\nmessages",
     "AverageAgentResponseTime": "agent\naverage",
@@ -46,7 +43,7 @@ _HEADERS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Job(options.Runnable):
+class Job(Runnable):
     """What the command line asks for."""
 
     read_messages: ReadMessages
@@ -139,13 +136,13 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that a command line asks for; returns the exit status."""
-    return session_metrics.perform("session-calibration", argv, parse, build, _tell)
+    return perform("session-calibration", argv, parse, build, _tell)
 
 
 def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
     """Tells of a run that has published."""
     output = job.shown.rstrip("/")
-    with FileSystems.open(f"{output}/{REPORT}") as file:
+    with FileSystems.open(f"{output}/{FINDINGS_NAME}") as file:
         report = json.loads(file.read())
     out.width = max(out.width, _WIDTH)
     out.print(console.closing_table(counts))
@@ -211,7 +208,7 @@ def _difference_table(path: str) -> Table:
 
 def run() -> None:
     """The console script."""
-    session_metrics.run(main)
+    running.run(main)
 
 
 if __name__ == "__main__":

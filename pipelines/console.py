@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from transforms import counting
 from transforms.batches import Counts
+from transforms.plumbing import counters
 
 _SHOW_AFTER_S = 2.0
+
 _LONG_MS = 10_000
+
 _FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")  # of either job
 
 
@@ -30,7 +32,7 @@ def progress(console: Console) -> Iterator[None]:
             return
         with console.status("") as status:
             while not done.wait(0.2):
-                seen = counting.LIVE
+                seen = counters.LIVE
                 folded = sum(seen[name] for name in _FOLDED)
                 status.update(
                     f"{time.monotonic() - start:,.0f} s  "

@@ -5,27 +5,28 @@ import json
 import os
 from collections.abc import Sequence
 
-from pipelines import session_metrics  # first: it sets up logging before Beam is imported
-
-# isort: split
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from pipelines import options
-from transforms import BuildReport, ReadSummaries, ReportPage, bigquery, publishing
-from transforms.batches import ColumnNames, Counts, Reject
-from transforms.counting import emit_counts
+from pipelines import options, running
+from pipelines.running import Runnable, perform
+from transforms import BuildReport, ReadSummaries, ReportPage
+from transforms.batches import Counts, Reject
+from transforms.bigquery import is_table
 from transforms.errors import InputError
 from transforms.files import is_local, match, open_input
-from transforms.measures import Report
-from transforms.reading import check_inputs
+from transforms.plumbing.counters import emit_counts
+from transforms.publishing import publish as publishing
+from transforms.reading.columns import ColumnNames
+from transforms.reading.read import check_inputs
+from transforms.reporting.measures import Report
 
 _SESSIONS = "sessions_on_page"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job(options.Runnable):
+class Job(Runnable):
     """What the command line asks for.
 
     Attributes:
@@ -120,9 +121,9 @@ def _check_once(patterns: Sequence[str]) -> None:
     """Sessions that are read twice would count twice."""
     seen: set[str] = set()
     for pattern in patterns:
-        is_table = bigquery.is_table(pattern)
-        for path in [pattern] if is_table else [path for path, _ in match(pattern)]:
-            place = os.path.realpath(path) if is_local(path) and not is_table else path
+        of_table = is_table(pattern)
+        for path in [pattern] if of_table else [path for path, _ in match(pattern)]:
+            place = os.path.realpath(path) if is_local(path) and not of_table else path
             if place in seen:
                 raise options.UsageError(f"--summaries: {path} is named twice")
             seen.add(place)
@@ -157,7 +158,7 @@ def _write(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that a command line asks for; returns the exit status."""
-    return session_metrics.perform("session-report", argv, parse, build, _tell)
+    return perform("session-report", argv, parse, build, _tell)
 
 
 def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
@@ -167,7 +168,7 @@ def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
 
 def run() -> None:
     """The console script."""
-    session_metrics.run(main)
+    running.run(main)
 
 
 if __name__ == "__main__":

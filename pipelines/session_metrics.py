@@ -1,31 +1,307 @@
 """The main job: message and session exports in, six records per closed session out."""
 
-import atexit
-import contextlib
-import logging
+import argparse
+import dataclasses
+import datetime
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+import uuid
+from collections.abc import Sequence
 
-logging.basicConfig(level=logging.ERROR)  # before Beam, which has a lot to say when it is imported
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from rich.console import Console
 
-import apache_beam as beam  # noqa: E402
-from apache_beam.runners.runner import PipelineResult, PipelineState  # noqa: E402
-from rich.console import Console  # noqa: E402
+from pipelines import console, running
+from pipelines.options import (
+    Parser,
+    UsageError,
+    add_inputs,
+    add_ranges,
+    add_time_zone,
+    check_beam_options,
+    check_common,
+    check_file,
+    check_readers,
+    is_table_name,
+    is_within,
+    ratio,
+    readers,
+)
+from pipelines.running import Runnable, perform
+from schemas import metric_types
+from transforms import (
+    ComputeSessionMetrics,
+    Policy,
+    ReadMessages,
+    ReadMessagesAndSessions,
+    ReadSessions,
+    ReportPage,
+    WriteMetrics,
+)
+from transforms.batches import Counts
+from transforms.bigquery import parse_table
+from transforms.errors import JobError
+from transforms.files import is_local
+from transforms.folding.metrics import DEFAULT_METRICS, METRICS
+from transforms.instants import DAY_US
+from transforms.writing.outputs import Output
+from transforms.writing.records import RECORDS_OUTPUT
+from transforms.writing.summary_rows import SUMMARIES_OUTPUT
+from transforms.writing.tables import TableRange
 
-from pipelines import console, options  # noqa: E402
-from transforms import ReadMessagesAndSessions, coders, publishing  # noqa: E402
-from transforms.batches import Counts  # noqa: E402
-from transforms.counting import NAMESPACE, STAGES, add_counts  # noqa: E402
-from transforms.errors import JobError, find_job_error  # noqa: E402
 
-PUBLISHED, FAILED, USAGE = 0, 1, 2
+@dataclasses.dataclass(frozen=True)
+class Job(Runnable):
+    """What the command line asks for."""
 
-AnyJob = TypeVar("AnyJob", bound=options.Runnable)
+    read_messages: ReadMessages
+    read_sessions: ReadSessions
+    compute_metrics: ComputeSessionMetrics
+    write_metrics: WriteMetrics
+    beam_options: PipelineOptions
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables whose rows are replaced."""
+        return [str(one.table) for one in self.write_metrics.tables]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The directories that are published."""
+        return self.write_metrics.outputs
+
+    @property
+    def shown(self) -> str:
+        """Where the output is, once published, in words."""
+        return self.write_metrics.shown
+
+    @property
+    def files_beside(self) -> list[str]:
+        """The files that are written beside the outputs."""
+        return self.write_metrics.files_beside
 
 
-def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="session-metrics",
+        description="Computes the six MessagingSessionMetrics records of each closed messaging session.",
+        epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
+        allow_abbrev=False,
+    )
+    add_inputs(parser)
+    out = parser.add_argument_group("output")
+    out.add_argument("--output", metavar="DIR", help="directory for the records")
+    out.add_argument(
+        "--output_table",
+        metavar="PROJECT:DATASET.TABLE",
+        help="BigQuery table for the records, with or without --output: what it has of the range "
+        "of --closed_from and --closed_until is replaced",
+    )
+    out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
+    out.add_argument(
+        "--partition_by",
+        choices=["none", "day"],
+        default="none",
+        help="day: a directory created_date=YYYY-MM-DD per day",
+    )
+    out.add_argument("--rejects", metavar="DIR", help="by default DIR/rejects")
+    out.add_argument(
+        "--max_reject_ratio",
+        type=ratio,
+        default=0.01,
+        metavar="SHARE",
+        help="with more of an input's rows rejected the run fails (default 0.01)",
+    )
+    out.add_argument("--summary", metavar="FILE", help="the counters as JSON")
+    out.add_argument(
+        "--session_summary",
+        metavar="DIR|PROJECT:DATASET.TABLE",
+        help="directory or BigQuery table for one row per session: its response times in microseconds, "
+        "their number, total, median and more",
+    )
+    out.add_argument(
+        "--metrics",
+        type=_metrics,
+        default=",".join(DEFAULT_METRICS),
+        metavar="TYPE,...",
+        help=f"types of the records; by default the first six of {', '.join(metric_types())}",
+    )
+    out.add_argument("--report", metavar="FILE", help="a page of HTML to look at, FILE.html")
+    add_time_zone(out)
+    add_ranges(parser)
+    rules = parser.add_argument_group("rules")
+    rules.add_argument(
+        "--response_from",
+        choices=["first_message", "last_message"],
+        default="first_message",
+        help="message of the other side's turn that a response is timed from",
+    )
+    rules.add_argument(
+        "--bots",
+        choices=["ignore", "answer"],
+        default="ignore",
+        help="answer: a bot's turn stops the agent's clock",
+    )
+    rules.add_argument("--rounding", choices=["half_up", "floor", "ceil"], default="half_up")
+    rules.add_argument("--late_messages", choices=["include", "exclude"], default="include")
+    return parser
+
+
+def parse(argv: Sequence[str]) -> Job:
+    """Makes a job of a command line.
+
+    Raises:
+      UsageError: an unknown option, a value that there is not, options that do not go together.
+      JobError: an input or the output is not to be had.
+    """
+    parser = _parser()
+    args, rest = parser.parse_known_args(list(argv))
+    check_beam_options(rest, parser)
+    given = ["messages", "sessions", *([] if args.output_table else ["output"])]
+    beam_options = check_common(args, rest, given)
+
+    days: tuple[str | None, str | None] = (None, None)
+    if args.partition_by == "day":
+        days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
+    output, table = args.output, _table_range(args, "output_table", RECORDS_OUTPUT)
+    if table and not output:
+        output = _output_on_the_way(args, beam_options)
+    summaries = _summaries(args, output)
+    if args.summary:
+        check_file("summary", args.summary, within=output)
+    report = _report(args, output)
+    job = Job(
+        *readers(args),
+        ComputeSessionMetrics(
+            Policy(
+                args.response_from,
+                args.bots,
+                args.rounding,
+                args.late_messages,
+                args.closed_from,
+                args.closed_until,
+                args.created_from,
+                args.created_until,
+            ),
+            args.metrics,
+            summarize=summaries is not None or report is not None,
+        ),
+        WriteMetrics(
+            output,
+            args.output_format,
+            args.partition_by,
+            days,
+            args.rejects,
+            args.max_reject_ratio,
+            args.summary,
+            table,
+            summaries,
+            report,
+            keep_files=bool(args.output),
+        ),
+        beam_options,
+    )
+    needed = [column for name in args.metrics if (column := METRICS[name].needs)]
+    check_readers(job.read_messages, job.read_sessions, needed)
+    for table in job.write_metrics.tables:
+        table.check()
+    return job
+
+
+def _table_range(args: argparse.Namespace, option: str, kind: Output) -> TableRange | None:
+    """The rows that are replaced in the table that an option names."""
+    name = getattr(args, option)
+    if not name:
+        return None
+    if args.output_format != "avro":
+        raise UsageError(f"--{option} takes Avro files; leave --output_format out")
+    if args.created_from is not None or args.created_until is not None:
+        raise UsageError(
+            f"--{option} is replaced by when sessions ended, so sessions that --created_from and "
+            "--created_until leave out would be removed; use --closed_from and --closed_until"
+        )
+    try:
+        table = parse_table(name)
+    except JobError as error:
+        raise UsageError(f"--{option} {error}") from None
+    return TableRange(table, (args.closed_from, args.closed_until), kind)
+
+
+def _summaries(args: argparse.Namespace, output: str) -> str | TableRange | None:
+    """Where the summaries of the sessions go."""
+    place = args.session_summary
+    if not place:
+        return None
+    if is_table_name(place):
+        return _table_range(args, "session_summary", SUMMARIES_OUTPUT)
+    one, other = (os.path.abspath(p) if is_local(p) else p.rstrip("/") for p in (place, output))
+    if is_within(one, other) or is_within(other, one):
+        raise UsageError(
+            f"--session_summary {place}: must be a directory of its own, neither in nor around {output}"
+        )
+    return place
+
+
+def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
+    """The page of the report."""
+    if not args.report:
+        if args.report_time_zone:
+            raise UsageError("--report_time_zone is of --report, which is not given")
+        return None
+    check_file("report", args.report, within=output)
+    if args.report == args.summary:
+        raise UsageError(f"--report {args.report}: is the file of --summary, too")
+    asked = [
+        f"{name}_{edge}={_words(micros)}"
+        for name in ("closed", "created")
+        for edge in ("from", "until")
+        if (micros := getattr(args, f"{name}_{edge}")) is not None
+    ]
+    settings = (("Range", " ".join(asked) or "all closed sessions"),)
+    return ReportPage(args.report, args.report_time_zone or "UTC", settings)
+
+
+def _words(micros: int) -> str:
+    """An instant as `_instant` takes it."""
+    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros)
+    return f"{at.isoformat()}Z"
+
+
+def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
+    """A directory of this run's own for files that only a table gets."""
+    if args.partition_by != "none":
+        raise UsageError("--partition_by is of --output, which is not given")
+    temp_location = beam_options.view_as(GoogleCloudOptions).temp_location
+    if not temp_location:
+        raise UsageError(
+            "--output_table without --output needs --temp_location gs://BUCKET/DIR for the files "
+            "that are loaded"
+        )
+    return f"{temp_location.rstrip('/')}/session-metrics-{uuid.uuid4().hex}"
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    """Types, in the order of the records, whatever the order in which they are asked for."""
+    asked = {name.strip() for name in text.split(",")}
+    if unknown := sorted(asked - set(METRICS)):
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is no metric; there are {', '.join(METRICS)}"
+        )
+    return tuple(name for name in METRICS if name in asked)
+
+
+def _day(micros: int | None, which: str) -> str | None:
+    if micros is None:
+        return None
+    if micros % DAY_US:
+        raise UsageError(
+            f"--partition_by day replaces whole days; --closed_{which} must be a date or midnight UTC"
+        )
+    return str(pa.scalar(micros // DAY_US, pa.int32()).cast(pa.date32()))
+
+
+def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the whole job to a pipeline; gives the counts of the run, once published."""
     read = ReadMessagesAndSessions(job.read_messages, job.read_sessions)
     return (
@@ -38,10 +314,10 @@ def build(pipeline: beam.Pipeline, job: options.Job) -> beam.PCollection:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that a command line asks for; returns the exit status."""
-    return perform("session-metrics", argv, options.parse, build, _tell)
+    return perform("session-metrics", argv, parse, build, _tell)
 
 
-def _tell(out: Console, job: options.Job, counts: Counts, stages: Counts) -> None:
+def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
     """Tells of a run that has published."""
     out.print(console.closing_table(counts))
     if table := console.stage_table(stages):
@@ -53,147 +329,9 @@ def _tell(out: Console, job: options.Job, counts: Counts, stages: Counts) -> Non
         out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
 
 
-def perform(
-    program: str,
-    argv: Sequence[str] | None,
-    parse: Callable[[Sequence[str]], AnyJob],
-    build: Callable[[beam.Pipeline, AnyJob], beam.PCollection],
-    tell: Callable[[Console, AnyJob, Counts, Counts], None],
-) -> int:
-    """Runs the job of a program; returns the exit status.
-
-    Args:
-      program: its name, with which each line of an error begins.
-      argv: the command line; None is this process's.
-      parse: makes a job of it.
-      build: adds the job to a pipeline.
-      tell: tells of a run that has published: of the counts, and of those of the stages.
-    """
-    out = Console(stderr=True, highlight=False, soft_wrap=True)
-    prepared: list[str] = []
-    fates: dict[str, publishing.Fate] = {}
-    try:
-        try:
-            job = parse(sys.argv[1:] if argv is None else argv)
-            for output in [] if job.is_dry_run else job.outputs:
-                publishing.prepare(output)
-                prepared.append(output)
-            for path in [] if job.is_dry_run else job.files_beside:
-                publishing.check_file(path)
-        except (options.UsageError, JobError) as error:
-            out.print(f"{program}: {error}", markup=False)
-            return USAGE
-        with console.progress(out) if job.runs_here else contextlib.nullcontext():
-            counted = _run(job, build)
-    except SystemExit as end:  # --help
-        return int(end.code or 0)
-    except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, _RunsOnError):
-            prepared.clear()  # the job has its files there
-        failure = error
-    else:
-        if counted is None:
-            prepared.clear()
-            out.print(f"{program}: {job.handed_over}", markup=False)
-            return PUBLISHED
-        tell(out, job, *counted)
-        return PUBLISHED
-    finally:
-        fates |= {output: publishing.discard(output) for output in prepared}
-    if fates:
-        fates |= dict.fromkeys(job.tables, "unknown")
-    out.print(f"{program}: {_explain(failure, fates)}", markup=False)
-    return FAILED
-
-
-_TOLD = {
-    "published": "published already in {}",
-    "begun": "publishing in {} had begun: the next run ends it, _SUCCESS is missing until then",
-    "unknown": "whether {} was changed is not known",
-}
-
-
-def _explain(error: BaseException, fates: Mapping[str, publishing.Fate]) -> str:
-    """The one line for what ended a run; where that is no line's matter, the traceback is logged.
-
-    Args:
-      error: what it was.
-      fates: what has become of each output.
-    """
-    told = [_TOLD[fate].format(output) for output, fate in fates.items() if fate in _TOLD]
-    if isinstance(error, _RunsOnError):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):  # in a worker
-        said = "interrupted"
-    elif isinstance(error, _EndedError):
-        said = str(error)
-    elif found := find_job_error(error):  # which tells the rest
-        published = [output for output, fate in fates.items() if fate == "published"]
-        return "; ".join([found, *(_TOLD["published"].format(output) for output in published)])
-    else:
-        logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-        said = f"the pipeline failed: {type(error).__name__}"
-    return "; ".join([said, *(told or ["nothing was published"])])
-
-
-class _RunsOnError(Exception):
-    """The job can't be waited for any more, and has not ended. The text is one line."""
-
-
-class _EndedError(Exception):
-    """The job has ended without success. The text is one line."""
-
-
-def _run(
-    job: AnyJob, build: Callable[[beam.Pipeline, AnyJob], beam.PCollection]
-) -> tuple[Counts, Counts] | None:
-    """Runs the job; returns what became of rows, and what went through each stage.
-
-    Returns None where the job's end is not to be waited for.
-    """
-    # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
-    for name, level in (("apache_beam", logging.INFO), ("apache_beam.io", logging.WARNING)):
-        logging.getLogger(name).setLevel(logging.CRITICAL if job.runs_here else level)
-    with coders.spilling() if job.runs_here else contextlib.nullcontext():
-        pipeline = beam.Pipeline(options=job.beam_options)
-        build(pipeline, job)
-        result = pipeline.run()
-        if job.handed_over:
-            return None
-        try:
-            state = result.wait_until_finish()
-        except (KeyboardInterrupt, Exception) as error:
-            if job.runs_here or not _runs_on(result):
-                raise
-            raise _RunsOnError(
-                f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
-                f"publishes in {job.shown}; cancel it where it runs"
-            ) from error
-    if state not in (None, PipelineState.DONE):
-        raise _EndedError(f"the job ended as {state}")
-    counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
-    return counts, stages
-
-
-def _runs_on(result: PipelineResult) -> bool:
-    try:
-        return not PipelineState.is_terminal(result.state)
-    except Exception:  # whom we can't ask
-        return True
-
-
-def _counters(result: PipelineResult, namespace: str) -> Counts:
-    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(namespace))
-    return add_counts({c.key.metric.name: c.result} for c in found["counters"])  # of all steps
-
-
-def run(main: Callable[[], int] = main) -> None:
-    """The console script: `main`, then out at once, whatever threads an interrupted runner left."""
-    status = main()
-    atexit._run_exitfuncs()  # ends a job server that the runner has started, such as Prism
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+def run() -> None:
+    """The console script."""
+    running.run(main)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import cli
-from tests.emulators import (  # noqa: F401
+from tests.support import cli
+from tests.support.emulators import (  # noqa: F401
     bigquery,
     bigquery_emulator,
     google_credentials,

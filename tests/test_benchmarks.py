@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import load
-from tests import cli
-from transforms.values import long_session_id
+from tests.support import cli
+from transforms.reading.values import long_session_id
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from examples import show
-from pipelines import options, session_metrics
+from pipelines import session_metrics
 from schemas import markdown
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -63,7 +63,7 @@ def test_example_export_is_what_the_generator_makes(tmp_path):
 def test_readme_has_every_option():
     flags = {
         flag
-        for action in options._parser()._actions
+        for action in session_metrics._parser()._actions
         for flag in action.option_strings
         if flag not in ("-h", "--help")
     }
@@ -74,5 +74,5 @@ def test_readme_has_every_option():
 @pytest.mark.parametrize("command", re.findall(r"^session-metrics .*?[^\\]$", README, re.M | re.S))
 def test_commands_of_the_readme_are_understood(command):
     words = command.split("#")[0].replace("\\\n", " ").replace("'", "").split()[1:]
-    args = options._parser().parse_args(words)
+    args = session_metrics._parser().parse_args(words)
     assert args.output == "out"

@@ -1,23 +1,26 @@
 """Real conversation logs: figures that were worked out elsewhere, and the oracle."""
 
-import csv
-import datetime
-import gzip
 import json
 import random
-from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
 
 import fastavro
 import pytest
 
-from tests import cli, oracle
+from tests.support import cli, oracle
+from tests.support.real_logs import (
+    DATA,
+    LOGS,
+    curtailed,
+    expected,
+    files_of,
+    lines,
+    messages_of,
+    micros,
+    sessions_of,
+    walked,
+)
 
-DATA = cli.ROOT.parent / "shared" / "data"
-LOGS = {"twitter_care": (2_350, 1_025), "ubuntu_irc": (74_963, 18_722)}  # messages, sessions
-ROLES = {"EndUser": "EndUser", "Agent": "Agent", "Bot": "Bot", "Chatbot": "Bot", "AiAgent": "Bot"}
-NEVER_COUNTED = {"System", "Supervisor", "Router"}
 COMBINATIONS = [  # every pair of values of two switches, so each value twice at least
     ("first_message", "ignore", "floor", "exclude"),
     ("first_message", "answer", "ceil", "include"),
@@ -27,75 +30,11 @@ COMBINATIONS = [  # every pair of values of two switches, so each value twice at
     ("last_message", "ignore", "half_up", "include"),
 ]
 SWITCHES = ("response_from", "bots", "rounding", "late_messages")
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason=f"no real logs: {DATA} is not there"),
     pytest.mark.parametrize("log", LOGS),
 ]
-
-
-def lines(log: str, name: str) -> list[str]:
-    with gzip.open(DATA / log / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
-        return file.read().splitlines()
-
-
-def expected(log: str, name: str) -> dict[str, dict[str, int]]:
-    with gzip.open(DATA / log / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        return {
-            row.pop("MessagingSessionId"): {kind: int(value) for kind, value in row.items()}
-            for row in csv.DictReader(file)
-        }
-
-
-def micros(text: str) -> int:
-    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (moment - EPOCH) // datetime.timedelta(microseconds=1)
-
-
-@lru_cache
-def messages_of(log: str) -> dict[str, list[dict]]:
-    """Messages by session id, for the oracle."""
-    found = defaultdict(list)
-    for line in lines(log, "messages"):
-        row = json.loads(line)
-        if row["sender_role"] in NEVER_COUNTED:
-            continue
-        found[row["session_id"]].append(
-            {
-                "message_id": row["message_id"],
-                "sent_at_us": micros(row["sent_at"]),
-                "sequence": None,
-                "role": ROLES[row["sender_role"]],
-            }
-        )
-    return dict(found)
-
-
-def walked(log: str, sessions: list[dict], **policy: str) -> dict[str, dict[str, int]]:
-    """What the oracle makes of the sessions."""
-    messages = messages_of(log)
-    return {
-        row["session_id"]: oracle.metrics(
-            messages.get(row["session_id"], []), {"ended_at_us": micros(row["ended_at"])}, **policy
-        )
-        for row in sessions
-    }
-
-
-def sessions_of(log: str) -> list[dict]:
-    return [json.loads(line) for line in lines(log, "sessions")]
-
-
-def curtailed(log: str) -> list[dict]:
-    """The sessions, ended halfway, so that there are late messages; every other to the second."""
-    rows = sessions_of(log)
-    for number, row in enumerate(rows):
-        half_us = (micros(row["started_at"]) + micros(row["ended_at"])) // 2
-        moment = EPOCH + datetime.timedelta(microseconds=half_us)
-        shown = moment.isoformat(timespec="seconds" if number % 2 else "milliseconds")
-        row["ended_at"] = shown.replace("+00:00", "Z")
-    return rows
 
 
 def compute(output: Path, messages: list[Path], sessions: Path, *args: str) -> Path:
@@ -109,10 +48,6 @@ def compute(output: Path, messages: list[Path], sessions: Path, *args: str) -> P
     )
     assert status == 0
     return output
-
-
-def files_of(log: str) -> tuple[list[Path], Path]:
-    return [DATA / log / "messages.jsonl.gz"], DATA / log / "sessions.jsonl.gz"
 
 
 def differences(found: dict, wanted: dict) -> dict:

@@ -14,35 +14,36 @@ if TYPE_CHECKING:
     from schemas.rows import MessageRow as MessageRow
     from schemas.rows import MetricRow as MetricRow
     from schemas.rows import SessionRow as SessionRow
-    from transforms.computing import ComputeSessionMetrics as ComputeSessionMetrics
-    from transforms.computing import Metrics as Metrics
+    from transforms.collections import Batches as Batches
+    from transforms.collections import Metrics as Metrics
+    from transforms.folding.compute import ComputeSessionMetrics as ComputeSessionMetrics
     from transforms.policy import Policy as Policy
-    from transforms.reading import Batches as Batches
-    from transforms.reading import ReadMessages as ReadMessages
-    from transforms.reading import ReadMessagesAndSessions as ReadMessagesAndSessions
-    from transforms.reading import ReadSessions as ReadSessions
-    from transforms.reading import ReadSummaries as ReadSummaries
-    from transforms.reporting import BuildReport as BuildReport
-    from transforms.reporting import ReportPage as ReportPage
-    from transforms.rows import BatchMessages as BatchMessages
-    from transforms.rows import BatchSessions as BatchSessions
-    from transforms.rows import ToRows as ToRows
-    from transforms.writing import WriteMetrics as WriteMetrics
+    from transforms.reading.read import ReadMessages as ReadMessages
+    from transforms.reading.read import ReadMessagesAndSessions as ReadMessagesAndSessions
+    from transforms.reading.read import ReadSessions as ReadSessions
+    from transforms.reading.read import ReadSummaries as ReadSummaries
+    from transforms.reading.rows import BatchMessages as BatchMessages
+    from transforms.reading.rows import BatchSessions as BatchSessions
+    from transforms.reporting.build import BuildReport as BuildReport
+    from transforms.reporting.build import ReportPage as ReportPage
+    from transforms.writing.rows import ToRows as ToRows
+    from transforms.writing.write import WriteMetrics as WriteMetrics
 
 _MODULES = {
     "schemas.rows": ("MessageRow", "MetricRow", "SessionRow"),
-    "transforms.computing": ("ComputeSessionMetrics", "Metrics"),
+    "transforms.collections": ("Batches", "Metrics"),
+    "transforms.folding.compute": ("ComputeSessionMetrics",),
     "transforms.policy": ("Policy",),
-    "transforms.reading": (
-        "Batches",
+    "transforms.reading.read": (
         "ReadMessages",
         "ReadMessagesAndSessions",
         "ReadSessions",
         "ReadSummaries",
     ),
-    "transforms.reporting": ("BuildReport", "ReportPage"),
-    "transforms.rows": ("BatchMessages", "BatchSessions", "ToRows"),
-    "transforms.writing": ("WriteMetrics",),
+    "transforms.reading.rows": ("BatchMessages", "BatchSessions"),
+    "transforms.reporting.build": ("BuildReport", "ReportPage"),
+    "transforms.writing.rows": ("ToRows",),
+    "transforms.writing.write": ("WriteMetrics",),
 }
 __all__ = sorted(name for names in _MODULES.values() for name in names)
 

@@ -13,6 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from transforms.errors import InputError
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
+
 _LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
 
 

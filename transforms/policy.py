@@ -1,12 +1,23 @@
 """The policy: what Salesforce leaves open about its metrics, and which sessions are asked for."""
 
 import dataclasses
-from typing import Literal, get_args
+import itertools
+from typing import Any, Literal, get_args
 
 ResponseFrom = Literal["first_message", "last_message"]
 Bots = Literal["ignore", "answer"]
 Rounding = Literal["half_up", "floor", "ceil"]
 LateMessages = Literal["include", "exclude"]
+
+SWITCHES: dict[str, tuple[Any, ...]] = {
+    "response_from": get_args(ResponseFrom),
+    "bots": get_args(Bots),
+    "late_messages": get_args(LateMessages),
+    "rounding": get_args(Rounding),
+}
+"""The values of each switch, its default first; what no fold depends on comes last."""
+RULES = ("response_from", "bots", "late_messages")
+"""The switches that times depend on; a summary has each as `policy_...`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +58,16 @@ class Policy:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}"
                 )
+
+
+def policies(base: Policy) -> list[Policy]:
+    """Every combination of the switches, for the sessions that `base` asks for; the defaults first."""
+    return [
+        dataclasses.replace(base, **dict(zip(SWITCHES, values, strict=True)))
+        for values in itertools.product(*SWITCHES.values())
+    ]
+
+
+def switches_changed(policy: Policy) -> list[str]:
+    """The switches that have another value than their default."""
+    return [name for name, values in SWITCHES.items() if getattr(policy, name) != values[0]]

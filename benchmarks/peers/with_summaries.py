@@ -3,6 +3,7 @@
 import sys
 
 from pipelines import session_metrics
+from pipelines.running import run
 
 
 def main() -> int:
@@ -14,4 +15,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    session_metrics.run(main)  # which ends as the job does
+    run(main)  # which ends as the job does

@@ -1,0 +1,32 @@
+"""The runners of one machine: the same bytes as by the FnApiRunner."""
+
+import socket
+
+import pytest
+
+from tests.cluster.portable import PRISM
+
+TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+RUNNERS = {
+    "in memory": ["--runner=DirectRunner", "--direct_running_mode=in_memory"],
+    "two processes": ["--runner=DirectRunner", *TWO],
+    "FnApiRunner, two processes": ["--runner=FnApiRunner", *TWO],
+    "Prism": ["--runner=PrismRunner", f"--prism_location={PRISM}"],
+    "DirectRunner, given Prism": ["--runner=DirectRunner", f"--prism_location={PRISM}"],
+}
+
+
+@pytest.mark.parametrize("args", RUNNERS.values(), ids=RUNNERS)
+def test_the_same_bytes(args, same_bytes):
+    same_bytes(*args)
+
+
+def test_direct_runner_does_not_wait_for_what_it_cannot_fetch(same_bytes, tmp_path, monkeypatch):
+    # A proxy that takes connections and never answers, as a network that drops packets does.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("https_proxy", proxy)
+        monkeypatch.setenv("HOME", str(tmp_path))  # where no Prism is kept
+        done = same_bytes("--runner=DirectRunner")
+    assert not [line for line in done.said if "rism" in line or "ERROR" in line], done.said

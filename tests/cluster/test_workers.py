@@ -1,0 +1,132 @@
+"""The main job with its workers elsewhere, and what remains when a part of the cluster dies."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import portable
+from tests.cluster.conftest import end_of, make_log
+from tests.support.cli import output_bytes
+
+Files = frozenset[tuple[str, int]]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    directory = tmp_path / "cluster"
+    directory.mkdir()
+    with portable.running(directory) as running:
+        yield running
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A directory with an earlier output, of another log."""
+    output = tmp_path / "out"
+    earlier = make_log(tmp_path / "earlier", 1_000)
+    done = earlier.run(output, "--runner=FnApiRunner", "--max_reject_ratio=1")
+    assert done.status == 0, done.said
+    return output
+
+
+def files_of(directory: pathlib.Path) -> Files:
+    """Names and sizes."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return frozenset((str(p.relative_to(directory)), p.stat().st_size) for p in files)
+
+
+@contextlib.contextmanager
+def watching(directory: pathlib.Path) -> Iterator[set[Files]]:
+    """What a reader of a directory finds, time and again, while others write."""
+    seen: set[Files] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            with contextlib.suppress(FileNotFoundError):  # it was exchanged during the look
+                before = directory.stat().st_ino
+                files = files_of(directory)
+                if directory.stat().st_ino == before:
+                    seen.add(files)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_the_same_bytes(cluster, same_bytes):
+    same_bytes(*cluster.options)
+
+
+def test_a_mistake_is_told_in_one_line(cluster, job, tmp_path):
+    done = job.run(tmp_path / "out", "--max_reject_ratio=0", *cluster.options)
+    assert done.status == 1
+    assert "more than max_reject_ratio 0 allows; nothing was published" in done.last_words
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("when", ["at work", "files staged"])
+def test_a_worker_dies(when, cluster, job, same_bytes, published):
+    earlier = output_bytes(published)
+    staging = published.parent / f".{published.name}.staging"
+    with watching(published) as seen:
+        running = job.start(published, *cluster.options)
+        worker = cluster.worker()
+        if when == "at work":
+            portable.wait_for(when, lambda: portable.cpu_s(worker) > 2)
+        if when == "files staged":
+            portable.wait_for(when, lambda: list(staging.rglob("metrics-*")))
+        os.kill(worker, signal.SIGKILL)
+        done = end_of(running)
+    assert done.status == 1
+    assert done.last_words.startswith("session-metrics: the pipeline failed")
+    assert done.last_words.endswith("nothing was published")
+    assert output_bytes(published) == earlier
+    assert seen == {files_of(published)}
+    assert not staging.exists()
+    same_bytes(*cluster.options, output=published)
+
+
+def test_the_pool_dies_and_its_worker_goes_on(cluster, job, expected, tmp_path):
+    output = tmp_path / "out"
+    running = job.start(output, *cluster.options, f"--summary={output}/summary.json")
+    worker = cluster.worker()
+    portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 2)
+    cluster.kill("pool")
+    assert end_of(running).status == 0
+    assert output_bytes(output) == expected
+
+
+def test_the_service_dies(cluster, job, same_bytes, published, tmp_path_factory):
+    earlier = output_bytes(published)
+    with watching(published) as seen:
+        running = job.start(published, *cluster.options)
+        worker = cluster.worker()
+        portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 2)
+        cluster.kill("service")
+        done = end_of(running)
+        portable.wait_for("the worker's end", lambda: portable.has_ended(worker))
+    assert done.status == 1
+    assert done.last_words.startswith("session-metrics: ")
+    assert output_bytes(published) == earlier
+    assert seen == {files_of(published)}
+    with portable.running(tmp_path_factory.mktemp("another")) as another:
+        same_bytes(*another.options, output=published)
+
+
+def test_a_reader_finds_the_earlier_output_or_the_new_one(cluster, same_bytes, published):
+    before = files_of(published)
+    with watching(published) as seen:
+        same_bytes(*cluster.options, output=published)
+        after = files_of(published)
+    without_summary = frozenset(file for file in after if file[0] != "summary.json")
+    assert before in seen and seen <= {before, without_summary, after}

@@ -1,0 +1,90 @@
+"""The job as a user runs it, in a process of its own or in this one, and what it wrote."""
+
+import csv
+import datetime
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pyarrow.parquet as pq
+
+from pipelines import session_metrics
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RUNNER = "--runner=FnApiRunner"
+SUFFIXES = (".avro", ".parquet", ".csv", ".jsonl")
+
+Record = dict[str, Any]
+
+
+def run_job(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in `cwd`; what it says is in `stdout` and `stderr`."""
+    command = [sys.executable, "-m", "pipelines.session_metrics", *map(str, args), RUNNER]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def call_main(*args: str | Path) -> int:
+    """The same in this process, which is quicker; returns the exit status."""
+    return session_metrics.main([*map(str, args), RUNNER])
+
+
+def output_bytes(directory: Path) -> dict[str, bytes]:
+    """Each file under a directory, by its path in there."""
+    files = sorted(path for path in Path(directory).rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+
+
+def read_records(directory: Path) -> list[Record]:
+    """The records under an output directory, sorted; CreatedDate is an aware datetime.
+
+    Those of a CSV lack the fields that can't be inserted.
+    """
+    files = sorted(p for p in Path(directory).rglob("metrics-*") if p.suffix in SUFFIXES)
+    records = [record for path in files for record in _read(path)]
+    return sorted(records, key=lambda r: (r["MessagingSessionId"], r["MessagingSessionMetricType"]))
+
+
+def read_values(directory: Path) -> dict[str, dict[str, int]]:
+    """Value by metric type by session id; a record that is there twice is an error."""
+    values: dict[str, dict[str, int]] = {}
+    for record in read_records(directory):
+        of_session = values.setdefault(record["MessagingSessionId"], {})
+        metric_type = record["MessagingSessionMetricType"]
+        assert metric_type not in of_session, f"{metric_type} twice in {record}"
+        of_session[metric_type] = record["MessagingSessionMetricValue"]
+    return values
+
+
+def read_rejects(directory: Path) -> list[Record]:
+    """The rejects in a directory of rejects, in the order of the files."""
+    files = sorted(Path(directory).glob("rejects-*.jsonl"))
+    return [json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()]
+
+
+def _read(path: Path) -> Iterator[Record]:
+    if path.suffix == ".avro":
+        with path.open("rb") as file:
+            yield from fastavro.reader(file)
+    elif path.suffix == ".parquet":
+        yield from pq.ParquetFile(path).read().to_pylist()
+    elif path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                yield row | {"MessagingSessionMetricValue": int(row["MessagingSessionMetricValue"])}
+    else:
+        for line in path.read_text("utf-8").splitlines():
+            record = json.loads(line)
+            created = record["CreatedDate"].replace("Z", "+00:00")
+            yield record | {"CreatedDate": datetime.datetime.fromisoformat(created)}

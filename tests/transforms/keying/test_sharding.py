@@ -1,0 +1,79 @@
+import uuid
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS
+from transforms.keying.sharding import SHARD_BYTES, narrow, shards_for, shards_of, split_by_shard
+
+
+def test_shards_follow_the_size():
+    sizes = (0, 1, SHARD_BYTES, SHARD_BYTES + 1, 10 * SHARD_BYTES)
+    assert [shards_for(size) for size in sizes] == [1, 1, 1, 2, 10]
+
+
+def test_a_session_has_the_same_shard_for_ever():
+    ids = pa.array(["0Mwbb000007MGoTCAW", "ubuntu-2004-12-25-1000", "", "é"])
+    assert shards_of(ids, 1000).tolist() == [143, 231, 0, 903]
+    assert shards_of(ids, 1).tolist() == [0, 0, 0, 0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(max_size=3), max_size=40), st.integers(1, 9))
+def test_every_row_goes_to_the_shard_of_its_session(ids, shards):
+    count = len(ids)
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(ids, pa.string()).dictionary_encode(),
+            pa.array([str(i) for i in range(count)]),
+            pa.array(range(count), pa.int64()),
+            pa.array(range(count), pa.int64()),
+            pa.array([0] * count, pa.int8()),
+        ],
+        schema=MESSAGES,
+    )
+    rows = []
+    for shard, piece in split_by_shard(batch, shards):
+        assert piece.schema == MESSAGES
+        dictionary = piece.column(0).dictionary
+        assert set(shards_of(dictionary, shards).tolist()) == {shard}
+        assert sorted(dictionary.to_pylist()) == sorted(set(piece.column(0).to_pylist()))
+        numbers = piece.column("sent_at_us").to_pylist()
+        assert numbers == sorted(numbers)
+        rows += zip(piece.column(0).to_pylist(), numbers, strict=True)
+    assert sorted(rows, key=lambda row: row[1]) == [(s, i) for i, s in enumerate(ids)]
+
+
+def batch_of(ids, sequence):
+    count = len(ids)
+    columns = [pa.array(["s"] * count, pa.string()).dictionary_encode(), pa.array(ids, pa.string())]
+    columns += [pa.array(range(count), pa.int64()), pa.array(sequence, pa.int64())]
+    return pa.RecordBatch.from_arrays([*columns, pa.array([0] * count, pa.int8())], schema=MESSAGES)
+
+
+def test_a_compact_batch_has_what_the_fold_needs_and_no_more():
+    ids = [str(uuid.UUID(int=i)) for i in (7, 5)]
+    found = narrow(batch_of(ids, [NO_SEQUENCE] * 2))
+    assert found.schema.names == ["session_id", "message_id", "sent_at_us", "sender"]
+    assert found.column("message_id").to_pylist() == [uuid.UUID(i).bytes for i in ids]
+    found = narrow(batch_of(ids, [NO_SEQUENCE, 1]))
+    assert found.column("sequence").to_pylist() == [NO_SEQUENCE, 1]
+    found = narrow(batch_of([ids[0], "m"], [NO_SEQUENCE] * 2))
+    assert found.column("message_id").to_pylist() == [ids[0], "m"]
+    sessions = pa.RecordBatch.from_pylist([], SESSIONS)
+    assert narrow(sessions) is sessions
+
+
+def test_more_shards_than_a_byte_has_numbers():
+    ids = [f"s{i}" for i in range(2000)]
+    batch = narrow(batch_of(["m"] * 2000, [NO_SEQUENCE] * 2000))
+    sessions = pa.array(ids).dictionary_encode()
+    batch = batch.set_column(0, batch.schema.field(0), sessions)
+    found = {
+        session_id: shard
+        for shard, piece in split_by_shard(batch, 1000)
+        for session_id in piece.column(0).to_pylist()
+    }
+    assert found == dict(zip(ids, shards_of(pa.array(ids), 1000).tolist(), strict=True))
+    assert len(set(found.values())) > 256

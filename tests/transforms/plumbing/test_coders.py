@@ -1,0 +1,99 @@
+"""How batches travel: in the stream, or in a file without a name."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+
+from transforms.errors import JobError
+from transforms.plumbing.coders import _SPILL, RecordBatchCoder, spilling, tempfile
+
+SMALL = pa.record_batch({"a": pa.array(["x", None]).dictionary_encode(), "b": [1, 2]})
+LARGE = pa.record_batch({"a": [f"value {i}" for i in range(5000)]})
+
+
+@pytest.fixture
+def spilled(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with spilling():
+        yield tmp_path
+
+
+@pytest.mark.parametrize("batch", [SMALL, LARGE, SMALL[:0], LARGE[10:20]], ids=len)
+def test_a_batch_comes_back(batch):
+    coder = RecordBatchCoder()
+    assert coder.decode(coder.encode(batch)).equals(batch)
+    assert len(coder.encode(LARGE)) > LARGE.nbytes
+
+
+def test_of_a_large_batch_only_the_place_travels(spilled):
+    coder = RecordBatchCoder()
+    encoded = [coder.encode(batch) for batch in (SMALL, LARGE, LARGE[1:])]
+    assert [len(e) < 50 for e in encoded] == [False, True, True]
+    for batch, there in zip((SMALL, LARGE, LARGE[1:]), encoded, strict=True):
+        assert coder.decode(there).equals(batch)
+        assert coder.decode(there).equals(batch)  # as often as a runner likes
+
+
+def test_the_file_has_no_name(spilled):
+    RecordBatchCoder().encode(LARGE)
+    assert os.listdir(spilled) == []
+
+
+def test_a_coder_keeps_to_how_it_was_made(spilled):
+    here = pickle.loads(pickle.dumps(RecordBatchCoder()))
+    assert len(here.encode(LARGE)) < 50
+
+
+def test_outside_of_the_context_nothing_is_spilled(tmp_path):
+    with spilling():
+        RecordBatchCoder().encode(LARGE)
+        assert _SPILL._file is not None
+    assert _SPILL._file is None
+    assert len(RecordBatchCoder().encode(LARGE)) > LARGE.nbytes
+
+
+def test_another_process_finds_the_batch(spilled):
+    coder = RecordBatchCoder()
+    code = """
+import pickle, sys
+coder, encoded, batch = pickle.load(sys.stdin.buffer)
+assert coder.decode(encoded).equals(batch)
+"""
+    sent = pickle.dumps((coder, coder.encode(LARGE), LARGE))
+    subprocess.run([sys.executable, "-c", code], input=sent, check=True)
+
+
+def test_a_full_disc_is_told():
+    code = """
+import resource, signal, pyarrow
+from transforms.errors import JobError
+from transforms.plumbing import coders
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+with coders.spilling():
+    try:
+        coders.RecordBatchCoder().encode(pyarrow.record_batch({"a": range(50_000)}))
+    except JobError as error:
+        print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "can't hold the batches that are grouped: File too large; set TMPDIR" in run.stdout
+
+
+def test_a_file_that_is_cut_off_is_told(spilled):
+    coder = RecordBatchCoder()
+    encoded = coder.encode(LARGE)
+    os.truncate(_SPILL._file, LARGE.nbytes // 2)
+    with pytest.raises(
+        JobError, match=rf"^{spilled}: the batches .* can't be read back whole; set"
+    ):
+        coder.decode(encoded)
+
+
+def test_an_encoded_batch_is_no_key():
+    """The same batch, twice in the file, is at two places."""
+    assert not RecordBatchCoder().is_deterministic()

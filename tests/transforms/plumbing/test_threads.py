@@ -1,0 +1,122 @@
+"""Work beside the bundle's thread: order, windows and errors are as if it were not."""
+
+import threading
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
+
+from transforms.collections import COUNTS
+from transforms.errors import InputError, find_job_error
+from transforms.plumbing.counters import STAGES
+from transforms.plumbing.threads import _THREADS, Done, OverlappingDoFn
+
+THREADS = set()
+
+
+class Twice(OverlappingDoFn):
+    """Each element twice, in two jobs, the second on a side output too."""
+
+    stage = "twice"
+
+    def jobs(self, element, extra):
+        for tagged in (False, True):
+            yield lambda tagged=tagged: self._job(element + extra, tagged)
+
+    def _job(self, value, tagged):
+        THREADS.add(threading.get_ident())
+        if value < 0:
+            raise InputError(f"{value} is less than nothing")
+        outputs = [value]
+        if tagged:
+            outputs.append(beam.pvalue.TaggedOutput("side", -value))
+        return Done(outputs, {"jobs": 1}, {"rows": 1})
+
+
+def twice(pcoll, extra=0):
+    return pcoll | beam.ParDo(Twice(), extra).with_outputs("side", COUNTS, main="main")
+
+
+def run(build):
+    pipeline = beam.Pipeline(FnApiRunner(), options=PipelineOptions([]))
+    build(pipeline)
+    return pipeline.run()
+
+
+def test_all_outputs_are_there_in_order():
+    many = 5 * _THREADS
+
+    def build(pipeline):
+        found = twice(pipeline | beam.Create([list(range(many))]) | beam.FlatMap(list), 1)
+        in_order = found.main | beam.combiners.ToList()
+        assert_that(in_order, lambda lists: lists[0] == sorted(lists[0]) or pytest.fail())
+        expected = [i + 1 for i in range(many)]
+        assert_that(found.main, equal_to(expected * 2), "Main")
+        assert_that(found.side, equal_to([-i for i in expected]), "Side")
+        assert_that(found[COUNTS], equal_to([{"jobs": 1}] * 2 * many), "Counts")
+
+    THREADS.clear()
+    result = run(build)
+    assert threading.get_ident() not in THREADS
+    filter_ = beam.metrics.MetricsFilter().with_namespace(STAGES)
+    stages = {c.key.metric.name: c.result for c in result.metrics().query(filter_)["counters"]}
+    assert stages["twice_rows"] == 2 * many
+    assert stages["twice_busy_ms"] >= 0
+
+
+def test_outputs_keep_their_elements_window():
+    def build(pipeline):
+        windowed = (
+            pipeline
+            | beam.Create([TimestampedValue(i, i) for i in range(20)])
+            | beam.WindowInto(FixedWindows(5))
+        )
+        found = twice(windowed)
+        for name, output, sign in (("Main", found.main, 1), ("Side", found.side, -1)):
+            told = output | name >> beam.Map(
+                lambda v, t=beam.DoFn.TimestampParam, w=beam.DoFn.WindowParam: (
+                    v,
+                    int(t),
+                    int(w.start),
+                )
+            )
+            expected = [(sign * i, i, i // 5 * 5) for i in range(20)]
+            assert_that(told, equal_to(expected * (2 if sign == 1 else 1)), f"Is{name}")
+
+    run(build)
+
+
+def test_what_a_job_raises_is_what_ended_the_run():
+    with pytest.raises(Exception, match="less than nothing") as caught:
+        run(lambda pipeline: twice(pipeline | beam.Create([1, -5, 2])))
+    assert find_job_error(caught.value) == "-5 is less than nothing"
+
+
+def process(do_fn, element):
+    return do_fn.process(element, 0, 0, GlobalWindow())
+
+
+def test_what_a_bundle_that_failed_has_left_is_dropped():
+    do_fn = Twice()
+    do_fn.start_bundle()
+    assert list(process(do_fn, 1)) == []
+    do_fn.start_bundle()
+    assert list(do_fn.finish_bundle()) == []
+
+
+def test_no_more_jobs_are_taken_up_than_there_are_threads():
+    made = []
+
+    class Many(Twice):
+        def jobs(self, element, extra):
+            for number in range(100):
+                made.append(number)
+                yield lambda: Done([], {"jobs": 1}, {})
+
+    do_fn = Many()
+    do_fn.start_bundle()
+    next(process(do_fn, 1))
+    assert len(made) == _THREADS + 1

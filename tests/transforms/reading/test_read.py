@@ -1,0 +1,257 @@
+"""`ReadMessages` and `ReadSessions` in a pipeline, and the look at the inputs before one."""
+
+import collections
+import csv
+import gzip
+import json
+
+import apache_beam as beam
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from transforms.errors import InputError, find_job_error
+from transforms.files import is_local, match, open_input
+from transforms.reading.columns import ColumnNames
+from transforms.reading.formats import parts
+from transforms.reading.read import (
+    ReadMessages,
+    ReadMessagesAndSessions,
+    ReadSessions,
+    check_inputs,
+)
+
+MESSAGES = [
+    {
+        "session_id": f"s{i % 3}",
+        "message_id": f"m{i}",
+        "sent_at": f"2024-10-02T12:00:{i:02}Z",
+        "sender_role": "System" if i == 4 else "Agent",
+        "text": "private",
+    }
+    for i in range(10)
+]
+SESSIONS = [
+    {
+        "Id": f"s{i}",
+        "Status": "Ended",
+        "EndTime": "2024-10-02T13:00:00Z",
+        "MessagingChannelId": f"c{i}",
+        "PlatformType": "Standard" if i == 2 else "",
+    }
+    for i in range(4)
+]
+
+
+def write_lines(path, rows):
+    path.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    return str(path)
+
+
+def write_csv(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(path)
+
+
+FOUND = collections.defaultdict(list)
+"""What came out of the pipeline, which runs in this process."""
+
+
+def _keep(element, name):
+    FOUND[name].append(element)
+
+
+def run(transform):
+    """What the transform gives: rows, rejects, summed counts, summed bytes."""
+    FOUND.clear()
+    with beam.Pipeline(FnApiRunner(), options=PipelineOptions([])) as pipeline:
+        outputs = pipeline | transform
+        for name, output in outputs._asdict().items():
+            _ = output | name >> beam.Map(_keep, name)
+    rows = [row for batch in FOUND["batches"] for row in batch.to_pylist()]
+    counts = sum(map(collections.Counter, FOUND["counts"]), collections.Counter())
+    return rows, sorted(FOUND["rejects"]), dict(counts), sum(FOUND["num_bytes"])
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(parts, "PART_BYTES", 300)
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(parts, "BATCH_ROWS", 2)
+
+
+def test_messages_of_many_files(tmp_path, small):
+    bad = {**MESSAGES[0], "message_id": "bad", "sent_at": "noon"}
+    one = write_lines(tmp_path / "one.jsonl", [*MESSAGES[:4], bad])
+    write_csv(tmp_path / "two.csv", MESSAGES[4:6])
+    pq.write_table(pa.Table.from_pylist(MESSAGES[6:8]), tmp_path / "three.parquet")
+    (tmp_path / "empty.jsonl").touch()
+    with (tmp_path / "four.avro").open("wb") as file:
+        fields = [{"name": name, "type": "string"} for name in MESSAGES[0]]
+        fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, MESSAGES[8:])
+    patterns = [str(tmp_path / "*.jsonl"), str(tmp_path / "t*"), str(tmp_path / "four.avro")]
+    rows, rejects, counts, num_bytes = run(ReadMessages(patterns))
+    assert sorted(row["message_id"] for row in rows) == [f"m{i}" for i in range(10) if i != 4]
+    assert set(rows[0]) == {"session_id", "message_id", "sent_at_us", "sequence", "sender"}
+    assert rejects == [(one, 5, "sent_at_invalid", "noon", "s0", "bad")]
+    assert counts == {
+        "messages_read": 11,
+        "messages_skipped_role": 1,
+        "messages_rejected_sent_at_invalid": 1,
+    }
+    assert num_bytes > 0
+
+
+def test_mapped_columns(tmp_path):
+    rows = [{f"their.{key}": value for key, value in row.items()} for row in MESSAGES]
+    path = write_csv(tmp_path / "m.csv", rows)
+    names = ("session_id", "message_id", "sent_at", "sender_role")
+    found, rejects, _, _ = run(ReadMessages([path], {name: f"their.{name}" for name in names}))
+    assert (len(found), rejects) == (9, [])
+
+
+def test_sessions_have_the_platform_of_their_channel(tmp_path):
+    sessions = write_csv(tmp_path / "sessions.csv", SESSIONS)
+    channels = [{"Id": "c0", "PlatformType": "Enhanced"}, {"Id": "c1", "PlatformType": "Standard"}]
+    one = write_csv(tmp_path / "channels.csv", [*channels, {"Id": "", "PlatformType": "Enhanced"}])
+    two = write_lines(tmp_path / "channels.jsonl", [{"Id": "c9", "PlatformType": "Enhanced"}])
+    rows, rejects, counts, _ = run(ReadSessions([sessions], channels=[one, two]))
+    platforms = {row["session_id"]: row["platform_type"] for row in rows}
+    assert platforms == {"s0": "Enhanced", "s1": "Standard", "s2": "Standard"}
+    assert rejects == [
+        (one, 4, "channel_id_missing", "", None, None),
+        (sessions, 5, "platform_unknown", "", "s3", None),
+    ]
+    assert counts == {
+        "channels_read": 4,
+        "channels_rejected_channel_id_missing": 1,
+        "sessions_read": 4,
+        "sessions_rejected_platform_unknown": 1,
+    }
+
+
+def test_channels_that_contradict_themselves(tmp_path):
+    sessions = write_csv(tmp_path / "sessions.csv", SESSIONS[:1])
+    channels = [
+        write_csv(tmp_path / f"{platform}.csv", [{"Id": "c0", "PlatformType": platform}])
+        for platform in ("Standard", "Enhanced")
+    ]
+    for order in (channels, channels[::-1]):
+        rows, _, _, _ = run(ReadSessions([sessions], channels=order))
+        assert [row["platform_type"] for row in rows] == ["Standard"]
+
+
+def test_an_assumed_platform(tmp_path):
+    sessions = write_csv(tmp_path / "sessions.csv", SESSIONS)
+    rows, rejects, _, _ = run(ReadSessions([sessions], assume_platform="Enhanced"))
+    assert [row["platform_type"] for row in rows] == [
+        "Enhanced",
+        "Enhanced",
+        "Standard",
+        "Enhanced",
+    ]
+    assert rejects == []
+
+
+def failure(*patterns):
+    with pytest.raises(Exception) as caught:
+        run(ReadMessages(patterns))
+    return find_job_error(caught.value)
+
+
+def test_what_is_wrong_with_an_input_is_one_line(tmp_path):
+    good = write_lines(tmp_path / "good.jsonl", MESSAGES)
+    data = gzip.compress((tmp_path / "good.jsonl").read_bytes() * 5000, mtime=0)
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(data[:-9])
+    assert failure(good, str(cut)).startswith(f"{cut}: can't be read: it is truncated (")
+    lacking = write_csv(tmp_path / "lacking.csv", [{"session_id": "s", "Id": "m"}])
+    assert failure(lacking) == (
+        f"{lacking}: no column for sent_at, sender_role of the messages; found: session_id, Id. "
+        "Map them with --message_columns sent_at=Their.Name,sender_role=Their.Name"
+    )
+    none = str(tmp_path / "none*.csv")
+    assert failure(good, none) == f"{none}: no such file"
+
+
+def test_check_inputs(tmp_path):
+    names = ColumnNames.of("messages")
+    good = write_lines(tmp_path / "good.jsonl", MESSAGES)
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    check_inputs([good, str(empty), str(tmp_path / "*.jsonl")], names)
+
+    def told(pattern):
+        with pytest.raises(InputError) as caught:
+            check_inputs([good, str(pattern)], names)
+        return str(caught.value)
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for pattern in (folder, f"{folder}/"):
+        assert told(pattern) == f"{pattern}: a directory; name its files, as {folder}/*.csv"
+    assert told(tmp_path / "no.csv") == f"{tmp_path}/no.csv: no such file"
+    assert told(f"{folder}/*") == f"{folder}/*: no such file"
+    (folder / "book.xlsx").touch()
+    assert told(f"{folder}/*").startswith(f"{folder}/book.xlsx: unknown format; known suffixes: ")
+    (tmp_path / "empty.csv").touch()
+    assert told(tmp_path / "empty.csv").startswith(
+        f"{tmp_path}/empty.csv: no column for session_id"
+    )
+    for name in ("empty.avro", "empty.parquet", "empty.json"):
+        (tmp_path / name).touch()
+        assert told(tmp_path / name).startswith(f"{tmp_path}/{name}: can't be read: ")
+
+
+def test_a_pattern_may_have_no_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x")
+    assert match("*.csv") == match("a.csv") == [("a.csv", 1)]
+
+
+def test_a_relative_pattern_is_shown_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        match("no*.csv")
+    assert str(caught.value) == f"no*.csv: no such file; {tmp_path}/no*.csv"
+
+
+def test_files_of_a_pattern_are_sorted_and_have_their_size(tmp_path):
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_bytes(name.encode() * 2)
+    (tmp_path / "c.csv").mkdir()
+    assert match(f"{tmp_path}/*.csv") == [(f"{tmp_path}/a.csv", 10), (f"{tmp_path}/b.csv", 10)]
+    with open_input(f"{tmp_path}/a.csv") as file:
+        assert file.read() == b"a.csva.csv"
+
+
+def test_a_filesystem_that_is_not_known():
+    assert is_local("a/b") and not is_local("gs://a/b")
+    with pytest.raises(InputError) as caught:
+        match("nowhere://bucket/*.csv")
+    assert str(caught.value).startswith("nowhere://bucket/*.csv: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
+    bad = {**MESSAGES[0], "message_id": "bad", "sent_at": "noon"}
+    read_messages = ReadMessages([write_lines(tmp_path / "m.jsonl", [*MESSAGES, bad])])
+    channels = write_csv(tmp_path / "c.csv", [{"Id": "c1", "PlatformType": "Enhanced"}])
+    read_sessions = ReadSessions([write_csv(tmp_path / "s.csv", SESSIONS)], channels=[channels])
+    rows, rejects, counts, num_bytes = run(ReadMessagesAndSessions(read_messages, read_sessions))
+    of_messages, of_sessions = run(read_messages), run(read_sessions)
+
+    def in_order(found):
+        return sorted(found, key=lambda row: (len(row), str(row)))
+
+    assert in_order(rows) == in_order(of_messages[0] + of_sessions[0])
+    assert rejects == sorted(of_messages[1] + of_sessions[1])
+    assert counts == of_messages[2] | of_sessions[2]
+    assert counts["channels_read"] == 1
+    assert num_bytes == of_messages[3] + of_sessions[3]

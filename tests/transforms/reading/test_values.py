@@ -1,0 +1,292 @@
+"""Values as exports write them."""
+
+import datetime
+import decimal
+import string
+import uuid
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.reading import values
+
+NOON_US = 1_727_870_400_000_000  # 2024-10-02T12:00:00Z
+
+INSTANTS = {
+    "2024-10-02T12:00:00Z": NOON_US,
+    "2024-10-02T12:00:00.000Z": NOON_US,
+    "2024-10-02T12:00:00.000+0000": NOON_US,
+    "2024-10-02T12:00:00+00:00": NOON_US,
+    "2024-10-02T12:00:00.5+00": NOON_US + 500_000,
+    "2024-10-02T14:30:00.25+02:30": NOON_US + 250_000,
+    "2024-10-02T04:00:00-0800": NOON_US,
+    "2024-10-02T12:00:00": NOON_US,
+    "2024-10-02 12:00:00": NOON_US,
+    "2024-10-02 12:00:00.123456": NOON_US + 123_456,
+    "2024-10-02T12:00:00.1Z": NOON_US + 100_000,
+    "2024-10-02T12:00:00.12Z": NOON_US + 120_000,
+    "2024-10-02T12:00:00.123Z": NOON_US + 123_000,
+    "2024-10-02T12:00:00.1234Z": NOON_US + 123_400,
+    "2024-10-02T12:00:00.12345Z": NOON_US + 123_450,
+    "2024-10-02T12:00:00.123456Z": NOON_US + 123_456,
+    "2024-10-02T12:00:00.1234567Z": NOON_US + 123_456,
+    "2024-10-02T12:00:00.12345678": NOON_US + 123_456,
+    "2024-10-02T12:00:00.123456999+00:00": NOON_US + 123_456,
+    "1969-12-31T23:59:59.9999999Z": -1,
+    "2024-10-02T12:00Z": NOON_US,
+    "2024-10-02T12:00+00:00": NOON_US,
+    "1727870400000": NOON_US,
+    "1727870400000.0": NOON_US,
+    "1727870400000.5": NOON_US + 500,
+    "1.7278704E12": NOON_US,
+    "0": 0,
+    "-1": -1000,
+    "0001-01-01T00:00:00Z": -62_135_596_800_000_000,
+    "9999-12-31T23:59:59.999999Z": 253_402_300_799_999_999,
+}
+NO_INSTANTS = [
+    "2024-10-02",
+    "2024-10-02Z",
+    "2024-13-02T12:00:00Z",
+    "2023-02-29T12:00:00Z",
+    "2024-10-02T24:00:00Z",
+    "2024-10-02T23:59:60Z",
+    "2024-10-02T12:00:00z",
+    "2024-10-02t12:00:00Z",
+    "2024-10-02T12:00:00.Z",
+    "2024-10-02T12:00:00,123Z",
+    "2024-10-02T12:00:00 Z",
+    "2024-10-02T12:00:00+24:00",
+    "20241002T120000.000Z",
+    "0000-01-01T00:00:00Z",
+    "0000-12-31T23:59:59.999Z",
+    "9999-12-31T23:59:59-01:00",
+    "10000-01-01T00:00:00Z",
+    "999999999999999999",
+    "9999999999999999999",
+    "253402300800000",
+    "0x10",
+    "+5",
+    "1e99",
+    "nan",
+    "12:00",
+    "yesterday at noon",
+]
+
+
+def parse(array, kind=None):
+    return values.to_instants(pa.array(array, kind)).to_pylist()
+
+
+@pytest.mark.parametrize(("text", "micros"), INSTANTS.items())
+def test_instant_of_text(text, micros):
+    assert parse([text]) == [micros]
+    assert parse([text], pa.large_string()) == [micros]
+    assert parse([text.encode()], pa.binary()) == [micros]
+
+
+@pytest.mark.parametrize("text", NO_INSTANTS)
+def test_no_instant(text):
+    assert parse([text]) == [None]
+
+
+def test_instants_of_a_mixture():
+    texts = [*INSTANTS, *NO_INSTANTS, None, ""]
+    expected = [*INSTANTS.values(), *[None] * (len(NO_INSTANTS) + 2)]
+    assert parse(texts) == expected
+    encoded = pa.array(texts).dictionary_encode()
+    assert values.to_instants(encoded).to_pylist() == expected
+
+
+MIXTURES = st.lists(st.sampled_from([*INSTANTS, *NO_INSTANTS, None, ""]))
+
+
+@given(MIXTURES, MIXTURES)
+def test_an_instant_does_not_depend_on_its_neighbours(some, others):
+    together = parse([*some, *others], pa.string())
+    assert together == parse(some, pa.string()) + parse(others, pa.string())
+    assert together == [INSTANTS.get(text) for text in [*some, *others]]
+
+
+@given(st.lists(st.text("0123456789-+:.TZ tz", max_size=30) | st.none(), max_size=6))
+def test_any_text_is_read_as_if_it_were_alone(texts):
+    assert parse(texts, pa.string()) == [parse([text], pa.string())[0] for text in texts]
+
+
+@given(
+    st.datetimes(
+        datetime.datetime(1, 1, 2),
+        datetime.datetime(9999, 12, 30),
+        timezones=st.just(datetime.timezone.utc),
+    ),
+    st.integers(-23 * 60, 23 * 60),
+    st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]),
+)
+def test_instants_against_the_standard_library(instant, offset_minutes, precision):
+    zone = datetime.timezone(datetime.timedelta(minutes=offset_minutes))
+    text = instant.astimezone(zone).isoformat(timespec=precision)
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    expected = (datetime.datetime.fromisoformat(text) - epoch) // datetime.timedelta(microseconds=1)
+    assert parse([text]) == [expected]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "+00:00", "America/New_York", "Europe/Berlin"])
+@pytest.mark.parametrize(
+    ("unit", "value", "micros"),
+    [
+        ("s", 1_727_870_400, NOON_US),
+        ("ms", 1_727_870_400_123, NOON_US + 123_000),
+        ("us", NOON_US + 123_456, NOON_US + 123_456),
+        ("ns", NOON_US * 1000 + 123_456_789, NOON_US + 123_456),
+        ("ns", -1, -1),
+        # an hour that Berlin and New York have twice
+        ("ns", 1_729_990_800_000_000_999, 1_729_990_800_000_000),
+        ("ns", 1_730_611_800_000_000_999, 1_730_611_800_000_000),
+        ("s", 1 << 60, None),
+        ("us", 1 << 60, None),
+    ],
+)
+def test_instants_of_native_timestamps(unit, zone, value, micros):
+    array = pa.array([value, None], pa.int64()).cast(pa.timestamp(unit, zone))
+    assert values.to_instants(array).to_pylist() == [micros, None]
+
+
+def test_instants_of_numbers_are_epoch_milliseconds():
+    assert parse([1_727_870_400_000, None, -1]) == [NOON_US, None, -1000]
+    assert parse([1_727_870_400], pa.int32()) == [1_727_870_400_000]
+    assert parse([1 << 63], pa.uint64()) == [None]
+    assert parse([(1 << 63) - 1]) == [None]
+    assert parse([1_727_870_400_000.5, float("nan"), float("inf"), None]) == [
+        NOON_US + 500,
+        None,
+        None,
+        None,
+    ]
+    assert parse([decimal.Decimal("1727870400000.25")]) == [NOON_US + 250]
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([datetime.date(2024, 10, 2)]),
+        pa.array([datetime.date(2024, 10, 2)], pa.date64()),
+        pa.array([datetime.time(12)]),
+        pa.array([True]),
+        pa.array([{"a": 1}]),
+        pa.array([["2024-10-02T12:00:00Z"]]),
+        pa.nulls(1),
+    ],
+)
+def test_what_is_never_an_instant(array):
+    assert values.to_instants(array).to_pylist() == [None]
+
+
+def test_to_text():
+    def text(array, kind=None):
+        return values.to_text(pa.array(array, kind)).to_pylist()
+
+    assert text(["a", "", None]) == ["a", None, None]
+    assert text(["a", ""], pa.large_string()) == ["a", None]
+    assert text([b"a", b"\xff"], pa.binary()) == ["a", None]
+    assert text([1, None]) == ["1", None]
+    numbers = [1.0, 1.5, None, 1e20, float("nan"), 5e-7, -0.0]
+    assert text(numbers) == ["1", "1.5", None, "1" + "0" * 20, None, "0.0000005", "-0"]
+    assert text([True]) == ["true"]
+    assert text([{"a": 1}, None]) == [None, None]
+    assert text([], pa.struct([("a", pa.int8())])) == []
+    assert text([None, None], pa.null()) == [None, None]
+    key = uuid.UUID("12345678-1234-5678-1234-567812345678")
+    assert text([key, None], pa.uuid()) == [str(key), None]
+    assert values.to_text(pa.array(["a", "", None, "a"]).dictionary_encode()).to_pylist() == [
+        "a",
+        None,
+        None,
+        "a",
+    ]
+
+
+def test_of_a_list_the_first_messaging_session():
+    lists = pa.array([["500x", "0Mwa", "0Mwb"], None, [], ["500x"], [None, "0Mwc"]])
+    assert values.to_text(lists).to_pylist() == ["0Mwa", None, None, None, "0Mwc"]
+    assert values.to_text(lists[1:]).to_pylist() == [None, None, None, "0Mwc"]
+    large = lists.cast(pa.large_list(pa.string()))
+    assert values.to_text(large).to_pylist() == ["0Mwa", None, None, None, "0Mwc"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_integers_of_text(kind):
+    texts = ["1", "-2", "3.0", "4.", "5.5", "x", "", None, "9" * 18, "9" * 19, "1.0E7", "0x1"]
+    expected = [1, -2, 3, None, None, None, None, None, 10**18 - 1, None, 10_000_000, None]
+    assert values.to_integers(pa.array(texts, kind)).to_pylist() == expected
+    for text, number in zip(texts, expected, strict=True):
+        assert values.to_integers(pa.array([text], kind)).to_pylist() == [number]
+
+
+def test_integers_of_numbers():
+    assert values.to_integers(pa.array([1, None], pa.int8())).to_pylist() == [1, None]
+    assert values.to_integers(pa.array([1 << 63, 7], pa.uint64())).to_pylist() == [None, 7]
+    assert values.to_integers(pa.array([1.0, 1.5, None])).to_pylist() == [1, None, None]
+    assert values.to_integers(pa.array([1, 1]).dictionary_encode()).to_pylist() == [1, 1]
+    assert values.to_integers(pa.nulls(2)).to_pylist() == [None, None]
+
+
+def checksum(short):
+    """The published algorithm, the other way round: from the last character to the first."""
+    suffix = ""
+    for start in (0, 5, 10):
+        bits = "".join(
+            "1" if c in string.ascii_uppercase else "0" for c in short[start : start + 5]
+        )
+        suffix += (string.ascii_uppercase + "012345")[int(bits[::-1], 2)]
+    return short + suffix
+
+
+def test_long_session_id():
+    assert values.long_session_id("0Mwbb000007MGoT") == "0Mwbb000007MGoTCAW"
+    assert values.long_session_id("0Mwbb000007MGoTCAW") == "0Mwbb000007MGoTCAW"
+
+
+@given(st.text(string.ascii_letters + string.digits, min_size=12, max_size=12))
+def test_long_session_id_against_the_published_algorithm(rest):
+    assert values.long_session_id("0Mw" + rest) == checksum("0Mw" + rest)
+
+
+@given(st.text(max_size=20) | st.from_regex(r"0Mw.{12}", fullmatch=True))
+def test_any_other_id_is_kept(text):
+    short = len(text) == 15 and text.startswith("0Mw") and text.isascii() and text.isalnum()
+    assert values.long_session_id(text) == (checksum(text) if short else text)
+
+
+@pytest.mark.parametrize("encode", [lambda a: a, pa.Array.dictionary_encode])
+def test_both_forms_of_an_id_are_one(encode):
+    texts = ["0Mwbb000007MGoT", "other", "0Mwbb000007MGoTCAW", None, "", "0Mwbb000007MGo é"]
+    ids = values.to_session_ids(encode(pa.array(texts)))
+    assert ids.to_pylist() == [
+        "0Mwbb000007MGoTCAW",
+        "other",
+        "0Mwbb000007MGoTCAW",
+        None,
+        None,
+        "0Mwbb000007MGo é",
+    ]
+    assert ids.dictionary.to_pylist() == ["0Mwbb000007MGoTCAW", "other", "0Mwbb000007MGo é"]
+    assert ids.type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_ids_of_a_dictionary_that_repeats_itself():
+    twice = pa.DictionaryArray.from_arrays([0, 1, 2, None], ["a", "a", None])
+    assert values.to_codes(twice).dictionary.to_pylist() == ["a"]
+    assert values.to_codes(twice).to_pylist() == ["a", "a", None, None]
+
+
+def test_the_first_instant_that_every_sink_can_hold():
+    first = -62_135_596_800_000_000
+    found = values.to_instants(pa.array([first, first - 1], pa.timestamp("us")))
+    assert found.to_pylist() == [first, None]
+
+
+def test_milliseconds_with_a_fraction_are_not_less_for_being_floats():
+    """1.005 times 1000 is 1004.9999999999999."""
+    assert values.to_instants(pa.array([1.005, -1.005])).to_pylist() == [1005, -1005]

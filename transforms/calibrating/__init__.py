@@ -1,0 +1,1 @@
+"""Which policy Salesforce's own records follow."""

@@ -1,0 +1,174 @@
+"""Writes the findings, the differences and the rejects of a calibration: `WriteCalibration`."""
+
+import dataclasses
+import io
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.typehints.decorators import no_annotations
+
+from schemas import metric_types
+from transforms.batches import Counts, Reject
+from transforms.calibrating.agreement import COMPARED, DIFFERENCES, open_switches, standings
+from transforms.calibrating.calibrate import Calibration
+from transforms.errors import InputError
+from transforms.folding.turns import Int64s
+from transforms.plumbing.counters import add_counts
+from transforms.policy import SWITCHES, Policy
+from transforms.publishing import publish as publishing
+from transforms.writing.rejects import REJECTS_NAME, check_rejects, encode_rejects
+
+FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"
+
+_OWNED = re.compile(
+    r"calibration\.json|differences-\d{5}-of-\d{5}\.csv|rejects/rejects-\d{5}-of-\d{5}\.jsonl"
+)
+
+
+def findings(agreement: Int64s, counts: Counts) -> dict[str, Any]:
+    """What the comparison has come to, as JSON has it; `docs/calibration.md` describes it."""
+    ranked = standings(agreement, Policy())
+    names = ("compared", "exact", "within_1_s")
+
+    def numbers(three: Int64s) -> dict[str, int]:
+        return dict(zip(names, three.tolist(), strict=True))
+
+    best = {switch: getattr(ranked[0].policy, switch) for switch in SWITCHES}
+    return {
+        "best": best,
+        "flags": " ".join(f"--{switch} {value}" for switch, value in best.items()),
+        "not_told_apart": open_switches(ranked),
+        "policies": [
+            {
+                "rank": one.rank,
+                **{switch: getattr(one.policy, switch) for switch in SWITCHES},
+                **numbers(one.agreement.sum(axis=0)),
+                "types": {
+                    name: numbers(three)
+                    for name, three in zip(metric_types(), one.agreement, strict=True)
+                    if three[COMPARED]
+                },
+            }
+            for one in ranked
+        ],
+        "counts": counts,
+    }
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class WriteCalibration(beam.PTransform):
+    """Writes the report, the differences and the rejects, and publishes them all or not at all.
+
+    Takes `Calibration`. The same inputs give the same bytes.
+
+    Attributes:
+      output: directory, of any Beam filesystem.
+      max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
+
+    Raises (in the pipeline):
+      TooManyRejectsError: see `max_reject_ratio`.
+      InputError: there is no record to compare with.
+      OutputError: the filesystem says no.
+    """
+
+    output: str
+    max_reject_ratio: float = 0.01
+
+    @no_annotations
+    def expand(self, calibration: Calibration) -> beam.PCollection:
+        """Applies the transform; gives the counts of the whole run, once published."""
+        pipeline = calibration.counts.pipeline
+        none = pipeline | "NoDifferences" >> beam.Create([b""], reshuffle=False)
+        none |= "NoBatch" >> beam.Map(_no_differences).with_output_types(pa.RecordBatch)
+        differences = (
+            (calibration.differences, none)
+            | "AllDifferences" >> beam.Flatten()
+            | "KeyDifferences"
+            >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
+            | "GroupDifferences" >> beam.GroupByKey()
+            | "WriteDifferences" >> beam.MapTuple(self._write_differences)
+        )
+        rejects = (
+            calibration.rejects
+            | "KeyRejects" >> beam.Map(lambda reject: (0, reject))
+            | "GroupRejects" >> beam.GroupByKey()
+            | "WriteRejects" >> beam.MapTuple(self._write_rejects)
+        )
+        counts = calibration.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
+        # On its own, so that publishing can be tried again.
+        reported = counts | "WriteReport" >> beam.Map(
+            self._write_report, beam.pvalue.AsSingleton(calibration.agreement)
+        )
+        return (
+            pipeline
+            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Publish"
+            >> beam.Map(
+                self._publish,
+                beam.pvalue.AsIter(differences),
+                beam.pvalue.AsIter(rejects),
+                beam.pvalue.AsIter(reported),
+                beam.pvalue.AsSingleton(counts),
+            )
+        )
+
+    def _write(self, name: str, content: bytes) -> str:
+        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", [content])
+        return name
+
+    def _write_differences(self, _: int, batches: Iterable[pa.RecordBatch]) -> str:
+        table = pa.Table.from_batches(list(batches), DIFFERENCES)
+        keys = [("session_id", "ascending"), ("metric_type", "ascending")]
+        file = io.BytesIO()
+        pl.DataFrame(table.take(pc.sort_indices(table, keys))).write_csv(file)
+        return self._write(DIFFERENCES_NAME, file.getvalue())
+
+    def _write_rejects(self, _: int, rejects: Iterable[Reject]) -> str:
+        return self._write(os.path.join("rejects", REJECTS_NAME), encode_rejects(rejects))
+
+    def _write_report(self, counts: Counts, agreement: Int64s) -> str:
+        check_rejects(counts, self.max_reject_ratio)
+        check_comparable(counts)
+        content = json.dumps(findings(agreement, counts), indent=2) + "\n"
+        return self._write(FINDINGS_NAME, content.encode())
+
+    def _publish(
+        self,
+        _: None,
+        differences: Iterable[str],
+        rejects: Iterable[str],
+        reported: Iterable[str],
+        counts: Counts,
+    ) -> Counts:
+        names = [*differences, *rejects, *reported]
+        publishing.publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
+        return counts
+
+
+def _no_differences(_: bytes) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], DIFFERENCES)
+
+
+def check_comparable(counts: Counts) -> None:
+    """Raises InputError where there is no record to compare with, and says why."""
+    if counts.get("records_compared"):
+        return
+    read = counts.get("records_read", 0)
+    why = {
+        "records_skipped_metric_type": "are of a type that is not known",
+        "records_of_unknown_session": "are of sessions that the sessions' files do not have",
+        "records_of_session_not_reported": "are of sessions that are not closed, not of an enhanced "
+        "channel or out of range",
+        "records_not_computed": "are of types that take columns which the sessions lack",
+        "records_contradictory": "contradict each other",
+    }
+    found = [f"{counts[name]:,} {text}" for name, text in why.items() if counts.get(name)]
+    told = f"of {read:,} records {'; '.join(found)}" if read else "the records' files have no rows"
+    raise InputError(f"nothing to compare: {told}; nothing was published")

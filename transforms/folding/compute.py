@@ -1,0 +1,109 @@
+"""From messages and sessions to metrics: `ComputeSessionMetrics`."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.typehints.decorators import no_annotations
+
+from transforms.batches import Counts
+from transforms.collections import COUNTS, Batches, Metrics
+from transforms.folding.metrics import DEFAULT_METRICS
+from transforms.folding.sessions import Sample, sample_sessions
+from transforms.folding.shard import fold_shard
+from transforms.keying.key import group_by_shard
+from transforms.plumbing.coders import RecordBatchCoder
+from transforms.plumbing.threads import Done, OverlappingDoFn, Task
+from transforms.policy import Policy
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ComputeSessionMetrics(beam.PTransform):
+    """Computes the metrics of each closed, eligible session.
+
+    Takes `(messages, sessions)`, two `Batches` from `ReadMessages` and `ReadSessions` or from
+    `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Bounded; a session's
+    rows may arrive in any order and any number of batches, and the result is the same.
+
+    Attributes:
+      policy: the rules.
+      types: the metrics, in the order of `schemas.metric_types`; by default Salesforce's six.
+      summarize: whether to make a summary of each session as well.
+    """
+
+    policy: Policy = Policy()  # noqa: RUF009  (immutable)
+    types: tuple[str, ...] = DEFAULT_METRICS
+    summarize: bool = False
+
+    @no_annotations
+    def expand(self, inputs: Batches | tuple[Batches, Batches]) -> Metrics:
+        """Applies the transform to messages and sessions."""
+        if not isinstance(inputs, Batches):
+            inputs = Batches(
+                *(
+                    collections | name.title().replace("_", "") >> beam.Flatten()
+                    for name, collections in zip(
+                        Batches._fields, zip(*inputs, strict=True), strict=True
+                    )
+                )
+            )
+        fold = FoldSessions(self.policy, self.types, self.summarize)
+        folded = group_by_shard(inputs) | "FoldSessions" >> fold
+        counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
+        samples = inputs.batches | "SampleSessions" >> beam.FlatMap(
+            _sample, self.policy
+        ).with_output_types(Sample)
+        return Metrics(folded.batches, inputs.rejects, counts, samples)
+
+
+def _sample(batch: pa.RecordBatch, policy: Policy) -> Iterable[Sample]:
+    is_of_messages = "message_id" in batch.schema.names
+    return () if is_of_messages else sample_sessions(batch, policy)
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class FoldSessions(beam.PTransform):
+    """Folds each shard; outputs `batches` and `counts`.
+
+    Attributes:
+      policy: the rules.
+      types: the metrics.
+      summarize: whether there are summaries.
+    """
+
+    policy: Policy
+    types: tuple[str, ...]
+    summarize: bool
+
+    def expand(self, pcoll: beam.PCollection) -> Any:
+        """Applies the transform to `(shard, all its batches)`, the batches encoded."""
+        fold = functools.partial(
+            fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
+        )
+        return pcoll | beam.ParDo(_FoldShard(), fold).with_output_types(
+            pa.RecordBatch, counts=dict
+        ).with_outputs(COUNTS, main="batches")
+
+
+_Fold = Callable[[list[pa.RecordBatch]], tuple[pa.RecordBatch, Counts]]
+
+
+class _FoldShard(OverlappingDoFn):
+    stage = "fold"
+
+    def __init__(self) -> None:
+        self._coder = RecordBatchCoder()
+
+    def jobs(self, element: tuple[int, Iterable[bytes]], extra: _Fold) -> Iterator[Task]:
+        yield functools.partial(_fold, self._coder, list(element[1]), extra)
+
+
+def _fold(coder: RecordBatchCoder, encoded: list[bytes], fold: _Fold) -> Done:
+    batches = [coder.decode(one) for one in encoded]
+    metrics, counts = fold(batches)
+    rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
+    stage = {"rows": rows, "bytes": num_bytes, "shards": 1}
+    return Done([metrics] if len(metrics) else [], counts, stage)

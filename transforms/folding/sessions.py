@@ -1,0 +1,108 @@
+"""The sessions of a shard that get records. Pure; no Beam."""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.batches import SESSIONS, Counts, add_count
+from transforms.instants import DAY_US, date_of_day
+from transforms.keying.sharding import shards_of
+from transforms.policy import Policy
+
+SAMPLED = 1 << 10  # one session in so many tells where files are cut
+
+Sample = tuple[str, str]
+"""The day on which a session ended, UTC, as `YYYY-MM-DD`, and its id."""
+
+
+def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample]:
+    """Some of the sessions of a batch of schema `batches.SESSIONS`, picked by hash of their ids.
+
+    A row counts if its session would get records by it; that a newer row of the session may say
+    otherwise makes no difference worth the while.
+    """
+    ids = sessions.column("session_id")
+    picked = (shards_of(ids.dictionary, SAMPLED) == 0).take(ids.indices.to_numpy())
+    rows = pa.Table.from_batches([sessions.filter(pa.array(picked))])
+    for _, condition in conditions(policy):
+        rows = rows.filter(condition(rows))
+    days = (rows["ended_at_us"].to_numpy() // DAY_US).tolist()
+    yield from zip(
+        map(date_of_day, days), rows["session_id"].cast(pa.string()).to_pylist(), strict=True
+    )
+
+
+def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) -> pa.RecordBatch:
+    """The sessions that get records, sorted by id: newest snapshot, closed, eligible, in range.
+
+    The newest snapshot has the newest `modified_at`, else the latest `ended_at`; the rest of the
+    columns break a tie, so that arrival never does. Adds the fate of the others to `counts`.
+    """
+    table = pa.Table.from_batches([sessions])
+    table = table.set_column(0, "session_id", table.column(0).cast(pa.string()))
+    keys = ["session_id", "modified_at_us", "ended_at_us"]
+    keys += [name for name in SESSIONS.names if name not in keys]
+    order = pc.sort_indices(
+        pa.table([_nulls_least(table[key]) for key in keys], keys),
+        [(key, "ascending") for key in keys],
+    )
+    table = table.take(order).combine_chunks()
+    ids = table.column("session_id")
+    kept = np.ones(len(table), bool)  # the last of each id
+    if len(table) > 1:
+        kept[:-1] = pc.not_equal(ids[1:], ids[:-1]).to_numpy()
+    add_count(counts, "sessions_superseded", np.count_nonzero(~kept))
+    for fate, condition in conditions(policy):
+        met = condition(table).fill_null(False).to_numpy()
+        add_count(counts, f"sessions_{fate}", np.count_nonzero(kept & ~met))
+        kept &= met
+    return _one_batch(table.filter(pa.array(kept)))
+
+
+Condition = Callable[[pa.Table], pa.ChunkedArray]
+
+
+def conditions(policy: Policy) -> list[tuple[str, Condition]]:
+    """What sessions must meet to get records, one after the other, and the fate of those that do not."""
+
+    def is_closed(table: pa.Table) -> pa.ChunkedArray:
+        return pc.and_(pc.equal(table["status"], "Ended"), pc.is_valid(table["ended_at_us"]))
+
+    def is_enhanced(table: pa.Table) -> pa.ChunkedArray:
+        return pc.equal(table["platform_type"], "Enhanced")
+
+    found: list[tuple[str, Condition]] = [("not_closed", is_closed), ("not_enhanced", is_enhanced)]
+    for column, start, end in (
+        ("ended_at_us", policy.closed_from_us, policy.closed_until_us),
+        ("created_at_us", policy.created_from_us, policy.created_until_us),
+    ):
+        for compare, bound in ((pc.greater_equal, start), (pc.less, end)):
+            if bound is not None:
+                found.append(("out_of_range", functools.partial(_compared, compare, column, bound)))
+    return found
+
+
+def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.ChunkedArray:
+    return compare(table[column], bound)
+
+
+def _nulls_least(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = pa.types.is_string(column.type)
+    return column.fill_null("" if text else np.iinfo(np.int64).min)
+
+
+def concat_sessions(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """All sessions in one batch of schema `SESSIONS`, with one dictionary of ids."""
+    return _one_batch(pa.Table.from_batches(sessions, SESSIONS).unify_dictionaries())
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    columns = [
+        column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        for column in table.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)

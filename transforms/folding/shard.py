@@ -1,0 +1,100 @@
+"""One shard, from batches of messages and sessions to metrics. Pure; no Beam.
+
+Selects the sessions, orders and deduplicates their messages, folds them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.batches import Counts, add_count
+from transforms.folding import summaries
+from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
+from transforms.folding.metrics import DEFAULT_METRICS, values_of
+from transforms.folding.sessions import concat_sessions, select_sessions
+from transforms.folding.turns import Int64s, Messages, fold
+from transforms.policy import Policy
+
+
+class Shard(NamedTuple):
+    """What there is to fold in a shard.
+
+    Attributes:
+      sessions: those that get records, schema `batches.SESSIONS`, sorted by id (by code point), each
+        id once.
+      messages: theirs, in order, each once.
+      duplicates: shape (sessions,), messages that were dropped as such.
+    """
+
+    sessions: pa.RecordBatch
+    messages: Messages
+    duplicates: Int64s
+
+
+def fold_shard(
+    batches: Sequence[pa.RecordBatch],
+    policy: Policy,
+    types: tuple[str, ...] = DEFAULT_METRICS,
+    summarize: bool = False,
+) -> tuple[pa.RecordBatch, Counts]:
+    """Computes the metrics of the sessions of a shard.
+
+    Args:
+      batches: as for `order_shard`.
+      policy: the rules.
+      types: the metrics.
+      summarize: whether to make summaries as well.
+
+    Returns:
+      A row per session, sorted by session id, schema `metrics.schema_of`, with the columns of
+      `summaries.COLUMNS` besides if summaries are asked for; and counts that tell each message's and
+      each session's fate.
+    """
+    counts: Counts = {}
+    sessions, messages, duplicates = order_shard(batches, policy, counts)
+    late_of_session = np.zeros(len(sessions), np.int64)
+    if summarize or policy.late_messages == "exclude":
+        late = is_late(messages, sessions)
+        late_of_session = np.bincount(messages.session[late], minlength=len(sessions))
+        if policy.late_messages == "exclude":
+            add_count(counts, "messages_late", np.count_nonzero(late))
+            messages = messages.only(~late)
+    add_count(counts, "messages_counted", len(messages.session))
+    folded = fold(messages, len(sessions), policy)
+    computed, capped = values_of(folded, sessions, policy, types)
+    add_count(counts, "values_capped", capped)
+    add_count(counts, "sessions_reported", len(sessions))
+    if summarize:
+        summary = summaries.summarize(folded, sessions, late_of_session, duplicates, policy)
+        computed = pa.RecordBatch.from_arrays(
+            [*computed.columns, *summary.columns],
+            schema=pa.schema([*computed.schema, *summary.schema]),
+        )
+    return computed, counts
+
+
+def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts) -> Shard:
+    """Selects the sessions of a shard, orders and deduplicates their messages.
+
+    Args:
+      batches: of schema `SESSIONS`, or of `MESSAGES` as it is or compact; all that there are of the
+        shard, in any order.
+      policy: which sessions; nothing else of it is used.
+      counts: the fate of what is left out is added to it.
+    """
+    of_messages = [batch for batch in batches if "message_id" in batch.schema.names]
+    sessions = concat_sessions(
+        [batch for batch in batches if "message_id" not in batch.schema.names]
+    )
+    chosen = select_sessions(sessions, policy, counts)
+    ids = chosen.column("session_id").cast(pa.string())
+    known = sessions.column("session_id").dictionary
+    gathered = gather_messages(of_messages, ids, known, counts)
+    rows, session, sent_at_us = order_messages(gathered)
+    repeated = find_duplicates(gathered.message_id, rows, session)
+    add_count(counts, "messages_duplicate", np.count_nonzero(repeated))
+    messages = Messages(session, sent_at_us, gathered.sender.take(rows)).only(~repeated)
+    duplicates = np.bincount(session[repeated], minlength=len(ids))
+    return Shard(chosen, messages, duplicates)

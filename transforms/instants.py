@@ -1,0 +1,12 @@
+"""Instants and durations: whole microseconds; instants since the epoch, UTC."""
+
+import datetime
+
+SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def date_of_day(day: int) -> str:
+    """The date, `YYYY-MM-DD`, of a day that is counted from 1970-01-01."""
+    return (EPOCH.date() + datetime.timedelta(days=day)).isoformat()

@@ -1,0 +1,1 @@
+"""Which session a message belongs to, and which shard a session."""

@@ -1,0 +1,1 @@
+"""Mechanics of Beam and Arrow; nothing here knows what a session is."""

@@ -1,0 +1,1 @@
+"""What is staged, put in place all or nothing."""

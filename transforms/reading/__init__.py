@@ -1,0 +1,1 @@
+"""Bytes and tables to canonical batches and rejects."""

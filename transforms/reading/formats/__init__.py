@@ -1,0 +1,89 @@
+"""File formats: how a file is cut into parts, and how a part becomes raw columns.
+
+A format decodes only the columns it is asked for, so message text goes no further than this module.
+Nothing here knows what a message is; nothing imports Beam: files come in as opened, seekable, binary.
+"""
+
+import gzip
+import zlib
+from csv import Error as CsvError
+from typing import IO
+
+import fastavro
+import pyarrow as pa
+
+from transforms.errors import InputError
+from transforms.reading.formats.avro import AVRO
+from transforms.reading.formats.csv import CSV
+from transforms.reading.formats.json import JSON, JSON_LINES
+from transforms.reading.formats.parquet import PARQUET
+from transforms.reading.formats.parts import WHOLE, Format, Open
+
+
+def format_of(path: str) -> Format:
+    """Tells the format by the suffix.
+
+    Raises:
+      InputError: the suffix is none of those known.
+    """
+    name = path.lower()
+    for suffix, known in _FORMATS.items():
+        if name.endswith(suffix):
+            return known
+    raise InputError(f"{path}: unknown format; known suffixes: {' '.join(_FORMATS)}")
+
+
+def explain(path: str, error: Exception) -> InputError:
+    """The one line for a file that can't be read."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, EOFError):
+        said = f"it is truncated ({said})"
+    return InputError(f"{path}: can't be read: {said}")
+
+
+UNREADABLE = (
+    pa.ArrowException,
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    LookupError,
+    CsvError,
+    OverflowError,
+    RecursionError,
+    fastavro.schema.SchemaParseException,
+    fastavro.read.SchemaResolutionError,
+)
+
+
+def _gunzipped(open_file: Open) -> Open:
+    def open_both() -> IO[bytes]:
+        packed = open_file()
+        plain = gzip.GzipFile(fileobj=packed)
+        plain.myfileobj = packed  # type: ignore[assignment]  # is closed with it
+        return plain  # type: ignore[return-value]
+
+    return open_both
+
+
+def _zipped(plain: Format) -> Format:
+    return Format(
+        plain.bytes_per_byte * 8,
+        lambda file: plain.names(gzip.GzipFile(fileobj=file)),  # type: ignore[arg-type]
+        lambda file, size: [WHOLE],
+        lambda open_file, part, names: plain.read(_gunzipped(open_file), part, names),
+    )
+
+
+_FORMATS = {
+    ".avro": AVRO,
+    ".parquet": PARQUET,
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".json": JSON,
+    ".csv": CSV,
+    ".jsonl.gz": _zipped(JSON_LINES),
+    ".ndjson.gz": _zipped(JSON_LINES),
+    ".json.gz": _zipped(JSON),
+    ".csv.gz": _zipped(CSV),
+}

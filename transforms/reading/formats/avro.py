@@ -1,0 +1,206 @@
+"""Avro object container files."""
+
+import functools
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
+
+import fastavro
+import pyarrow as pa
+
+from transforms.reading.columns import RawBatch
+from transforms.reading.formats import parts
+from transforms.reading.formats.parts import (
+    Decode,
+    Format,
+    Open,
+    Part,
+    RowCounter,
+    byte_ranges,
+    columns_of,
+    counted,
+    look_up,
+)
+
+_INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
+
+_MARKER_BYTES = 16
+
+_DENSEST = 1032  # rows in a byte: what deflate makes of one, and each row has at least one
+
+_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
+
+
+def _header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
+    """The schema, the whole header, and the marker that ends each block.
+
+    Instants are unmarked as such (`instantType`), so that they are decoded as the numbers that they
+    are: one that is out of range spoils no file.
+    """
+    fastavro.block_reader(file)
+    size = file.tell()
+    file.seek(0)
+    header = _INSTANT.sub(rb'"instantType"\1', file.read(size))
+    schema: Any = fastavro.block_reader(io.BytesIO(header)).writer_schema
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise ValueError("its rows are no records")
+    return schema, header, header[-_MARKER_BYTES:]
+
+
+def _columns(schema: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
+    """The columns, nested ones with dots, and the unit of those that are instants."""
+    columns: dict[str, str | None] = {}
+    for field in schema["fields"]:
+        name, kind = prefix + field["name"], field["type"]
+        kinds = [t for t in (kind if isinstance(kind, list) else [kind]) if isinstance(t, dict)]
+        records = [t for t in kinds if t.get("type") == "record"]
+        instants = (str(t["instantType"]) for t in kinds if "instantType" in t)
+        if not records:
+            columns[name] = _UNITS.get(next(instants, "").rpartition("-")[2])
+        for record in records:
+            columns.update(_columns(record, f"{name}."))
+    return columns
+
+
+def _find(file: IO[bytes], marker: bytes, start: int) -> int:
+    """Where the marker first begins at `start` or later, -1 if nowhere."""
+    file.seek(start)
+    at, rest = start, b""
+    while block := file.read(1 << 20):
+        rest += block
+        found = rest.find(marker)
+        if found >= 0:
+            return at + found
+        at += max(0, len(rest) - len(marker) + 1)
+        rest = rest[-len(marker) + 1 :]
+    return -1
+
+
+def _blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
+    """The number of rows and the last byte's offset, marker included, of each block up to an offset."""
+
+    def varint() -> int:
+        value = shift = 0
+        while True:
+            byte = file.read(1)
+            if not byte:
+                raise EOFError("a block is not complete")
+            value |= (byte[0] & 0x7F) << shift
+            shift += 7
+            if byte[0] < 0x80:
+                return (value >> 1) ^ -(value & 1)
+
+    while file.tell() < end:
+        rows, size = varint(), varint()
+        if not 0 <= rows <= size * _DENSEST or size < 0:
+            raise ValueError("a block has an impossible size")
+        yield rows, file.seek(size + _MARKER_BYTES, io.SEEK_CUR)
+
+
+def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
+    with open_file() as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        schema, header, marker = _header(file)
+        file.seek(size - len(marker))
+        if file.read(len(marker)) != marker:
+            raise EOFError("its last block is not complete")
+        # A block belongs to the part in which the marker before it begins; the header ends with one.
+        before = len(header) - len(marker)
+        first = _find(file, marker, max(part.start, before))
+        last = _find(file, marker, max(part.end or 0, before))
+        start, end = first + len(marker), size if last < 0 else last + len(marker)
+        if first < 0 or start >= end:
+            return
+        file.seek(start)
+        blocks = file.read(end - start)
+
+    def rows_before() -> int:
+        with open_file() as again:
+            again.seek(len(header))
+            return sum(rows for rows, _ in _blocks(again, start))
+
+    counter = RowCounter(lambda: 1 + rows_before())
+    begin = waiting = 0
+    for rows, block_end in _blocks(io.BytesIO(blocks), len(blocks)):
+        waiting += rows
+        if waiting >= parts.BATCH_ROWS or block_end == len(blocks):
+            content = b"".join([header, memoryview(blocks)[begin:block_end]])
+            first_row = counter.advance(waiting)
+            yield functools.partial(_decode, content, schema, names, waiting, first_row)
+            begin, waiting = block_end, 0
+
+
+def _decode(
+    content: bytes,
+    schema: dict[str, Any],
+    names: Sequence[str],
+    num_rows: int,
+    first: Callable[[], int],
+) -> RawBatch:
+    units = _columns(schema)
+    names = [name for name in names if name in units]
+    columns = _fast(content, schema, names)
+    if columns is None:
+        columns = _slowly(content, schema, names)
+    for name, column in columns.items():
+        if units[name] and pa.types.is_integer(column.type):
+            columns[name] = column.cast(pa.timestamp(units[name]))
+    return RawBatch(columns, num_rows, counted(first, num_rows))
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether Polars decodes, or passes over, an Avro type, and gives what fastavro does."""
+    if isinstance(kind, list):
+        return len(kind) == 2 and "null" in kind and all(k == "null" or _is_plain(k) for k in kind)
+    if not isinstance(kind, dict):
+        return kind in ("boolean", "int", "long", "double", "bytes", "string")
+    if kind.get("type") == "record":
+        return all(_is_plain(field["type"]) for field in kind["fields"])
+    if kind.get("type") == "array":
+        return kind["items"] == "string"
+    return "logicalType" not in kind and _is_plain(kind.get("type"))
+
+
+def _fast(
+    content: bytes, schema: dict[str, Any], names: Sequence[str]
+) -> dict[str, pa.Array] | None:
+    """The columns of a file of plain types, else None."""
+    if not _is_plain(schema):
+        return None
+    import polars as pl
+
+    tops = {name.split(".")[0] for name in names}
+    try:
+        frame = pl.read_avro(io.BytesIO(content), columns=sorted(tops))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return None
+    return columns_of(frame.to_arrow(compat_level=pl.CompatLevel.oldest()), names)
+
+
+def _slowly(content: bytes, schema: dict[str, Any], names: Sequence[str]) -> dict[str, pa.Array]:
+    """Row by row: for what the fast way can't read, and to tell what is wrong."""
+    tops = {name.split(".")[0] for name in names}
+    needed = dict(schema, fields=[f for f in schema["fields"] if f["name"] in tops])
+    try:
+        fastavro.parse_schema(needed)
+    except fastavro.schema.UnknownType:  # a needed field names a type that another one defines
+        needed = schema
+    rows: list[Any] = list(fastavro.reader(io.BytesIO(content), reader_schema=needed))
+    return {name: _python_column([look_up(row, name) for row in rows]) for name in names}
+
+
+def _python_column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a union of several types
+        return pa.array([None if v is None else str(v) for v in values], pa.string())
+
+
+AVRO = Format(
+    1.5,
+    lambda file: list(_columns(_header(file)[0])),
+    lambda file, size: byte_ranges(size),
+    _read,
+)

@@ -1,0 +1,99 @@
+"""Parquet."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.reading.columns import RawBatch
+from transforms.reading.formats import parts
+from transforms.reading.formats.parts import (
+    Decode,
+    Format,
+    Open,
+    Part,
+    RowCounter,
+    already,
+    columns_of,
+    counted,
+)
+
+_REPEATING_BYTES = 8  # in Parquet, for each row
+
+_MOST_ROWS_AT_ONCE = 4  # batches' worth, in a row group of Parquet
+
+
+def _names(file: IO[bytes]) -> list[str]:
+    schema = pq.ParquetFile(file).schema
+    leaves = (schema.column(i).path.split(".list.")[0] for i in range(len(schema)))
+    return list(dict.fromkeys(leaves))
+
+
+def _parts(file: IO[bytes], size: int) -> list[Part]:
+    metadata = pq.ParquetFile(file).metadata
+    found, start, num_bytes = [], 0, 0
+    for group in range(metadata.num_row_groups):
+        num_bytes += metadata.row_group(group).total_byte_size
+        if num_bytes >= parts.PART_BYTES:
+            found.append(Part(start, group + 1))
+            start, num_bytes = group + 1, 0
+    if start < metadata.num_row_groups:
+        found.append(Part(start, metadata.num_row_groups))
+    return found
+
+
+def _repeats(file: pq.ParquetFile, name: str) -> bool:
+    """Whether a text column is so small in the file that its values must be repeating."""
+    if name not in file.schema_arrow.names or not file.metadata.num_row_groups:
+        return False
+    if not pa.types.is_string(file.schema_arrow.field(name).type):
+        return False
+    group = file.metadata.row_group(0)
+    chunks = (group.column(i) for i in range(group.num_columns))
+    (size,) = (c.total_uncompressed_size for c in chunks if c.path_in_schema == name)
+    return size < _REPEATING_BYTES * group.num_rows
+
+
+def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
+    with open_file() as file:
+        parquet = pq.ParquetFile(file)
+        leaves = _names(file)
+        columns = [name for name in names if name in leaves]
+        # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
+        texts = [name for name in columns if _repeats(parquet, name)]
+        parquet = pq.ParquetFile(file, metadata=parquet.metadata, read_dictionary=texts)
+        before = sum(parquet.metadata.row_group(i).num_rows for i in range(part.start))
+        counter = RowCounter(lambda: 1 + before)
+        for group in range(part.start, part.end or 0):
+            num_rows = parquet.metadata.row_group(group).num_rows
+            if num_rows <= _MOST_ROWS_AT_ONCE * parts.BATCH_ROWS:
+                first = counter.advance(num_rows)
+                yield functools.partial(
+                    _decode_row_group, open_file, parquet.metadata, texts, group, columns, first
+                )
+                continue
+            for batch in parquet.iter_batches(
+                parts.BATCH_ROWS, row_groups=[group], columns=columns
+            ):
+                rows = counted(counter.advance(len(batch)), len(batch))
+                raw = RawBatch(columns_of(batch, columns), len(batch), rows)
+                yield functools.partial(already, raw)
+
+
+def _decode_row_group(
+    open_file: Open,
+    metadata: pq.FileMetaData,
+    texts: Sequence[str],
+    group: int,
+    columns: Sequence[str],
+    first: Callable[[], int],
+) -> RawBatch:
+    with open_file() as file:
+        parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=texts)
+        table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
+    return RawBatch(columns_of(table, columns), len(table), counted(first, len(table)))
+
+
+PARQUET = Format(3.0, _names, _parts, _read)

@@ -1,0 +1,162 @@
+"""BigQuery tables as input: streams of Arrow batches."""
+
+import functools
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.bigquery import (
+    INPUT_PREFIX,
+    TYPE_NAMES,
+    Range,
+    Table,
+    client_and_missing,
+    client_of,
+    condition_of,
+    explained,
+    import_client,
+    parse_table,
+    retry_briefly,
+)
+from transforms.errors import InputError
+from transforms.reading.columns import ColumnNames, RawBatch
+from transforms.reading.formats.parts import Decode, columns_of
+
+MAX_STREAMS = 0  # as many as the service thinks right
+
+_ROW_BYTES = 64  # of the canonical columns, roughly
+
+
+def _read_client() -> Any:
+    storage = import_client("google.cloud.bigquery_storage_v1")
+    endpoint = os.environ.get("BIGQUERY_STORAGE_GRPC_ENDPOINT")
+    if not endpoint:
+        return storage.BigQueryReadClient()
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    channel = import_client("grpc").insecure_channel(endpoint, unlimited)
+    transport = storage.BigQueryReadClient.get_transport_class("grpc")(channel=channel)
+    return storage.BigQueryReadClient(transport=transport)
+
+
+class Stream(NamedTuple):
+    """A part of a table: a stream of the Storage Read API, and the Arrow schema that its batches have."""
+
+    name: str
+    schema: bytes
+
+
+def check_table_columns(pattern: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
+    """Looks at a table's columns.
+
+    Raises:
+      JobError: it can't be had, or lacks a column that is needed.
+    """
+    names.check(list(_columns(pattern)[1]), pattern, needed)
+
+
+def open_streams(
+    pattern: str, names: ColumnNames, closed_us: Range = (None, None)
+) -> tuple[list[Stream], int]:
+    """Opens a table for reading: all of its rows as of now, or of sessions those that matter.
+
+    Sessions that ended outside the range are left out where the table has each session once, and one
+    column for its end, a timestamp; a query tells. Where it has a session several times all are
+    read, because the newest row decides, and that may be one outside.
+
+    Args:
+      pattern: `bigquery:PROJECT.DATASET.TABLE`.
+      names: the columns that are read, of those that the table has; of a nested one the whole record.
+      closed_us: of sessions, the range in which they ended.
+
+    Returns:
+      The streams, which together hold each row once and may be read for some hours, as often as need
+      be; and the size of the rows as canonical columns, roughly.
+
+    Raises:
+      JobError: the table can't be had, or lacks a column that is needed.
+    """
+    table, found = _columns(pattern)
+    names.check(list(found), pattern)
+    wanted = list(dict.fromkeys(name.split(".")[0] for name in names.all() if name in found))
+    storage = import_client("google.cloud.bigquery_storage_v1")
+    with explained(pattern, InputError):
+        restriction = ""
+        if names.kind == "sessions":
+            restriction = _restriction(client_of(table.project), table, names, found, closed_us)
+        session = _read_client().create_read_session(
+            parent=f"projects/{table.project}",
+            read_session=storage.types.ReadSession(
+                table=f"projects/{table.project}/datasets/{table.dataset}/tables/{table.table}",
+                data_format=storage.types.DataFormat.ARROW,
+                read_options=storage.types.ReadSession.TableReadOptions(
+                    selected_fields=wanted, row_restriction=restriction
+                ),
+            ),
+            max_stream_count=MAX_STREAMS,
+        )
+    schema = session.arrow_schema.serialized_schema
+    num_bytes = max(session.estimated_total_bytes_scanned, session.estimated_row_count * _ROW_BYTES)
+    return [Stream(stream.name, schema) for stream in session.streams], num_bytes
+
+
+def read_stream(stream: Stream, pattern: str, names: Sequence[str]) -> Iterator[Decode]:
+    """What gives the raw batches of a stream; a row's number is 0, for a table has no order."""
+    with explained(pattern, InputError):
+        for response in _read_client().read_rows(stream.name):
+            batch = response.arrow_record_batch.serialized_record_batch
+            if batch:
+                yield functools.partial(_decode, stream.schema, batch, names)
+
+
+def _decode(schema: bytes, batch: bytes, names: Sequence[str]) -> RawBatch:
+    rows = pa.ipc.read_record_batch(pa.py_buffer(batch), pa.ipc.read_schema(pa.py_buffer(schema)))
+    columns = columns_of(rows, names)
+    return RawBatch(columns, rows.num_rows, lambda: np.zeros(rows.num_rows, np.int64))
+
+
+def _columns(pattern: str) -> tuple[Table, dict[str, str]]:
+    """The table and the types of its columns, by name, nested ones with dots."""
+    table = parse_table(pattern.removeprefix(INPUT_PREFIX))
+    client, missing = client_and_missing(table)
+    with explained(pattern, InputError):
+        try:
+            there = client.get_table(str(table), retry=retry_briefly())
+        except missing:
+            raise InputError(f"{pattern}: no such table") from None
+    if there.table_type == "VIEW":
+        raise InputError(f"{pattern}: is a view, which can't be read in streams; name a table")
+
+    def flat(fields: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+        for field in fields:
+            if field.field_type not in ("RECORD", "STRUCT"):
+                kind = TYPE_NAMES.get(field.field_type, field.field_type)
+                yield prefix + field.name, "REPEATED" if field.mode == "REPEATED" else kind
+            elif field.mode != "REPEATED":
+                yield from flat(field.fields, f"{prefix}{field.name}.")
+
+    return table, dict(flat(there.schema))
+
+
+def _restriction(
+    client: Any, table: Table, names: ColumnNames, found: dict[str, str], closed_us: Range
+) -> str:
+    """The condition on the rows of sessions that need be read for a range; empty is all of them."""
+    ids, ends = (
+        [name for name in names.names[column] if name in found]
+        for column in ("session_id", "ended_at")
+    )
+    if closed_us == (None, None) or len(ids) != 1 or len(ends) != 1 or "." in ids[0] + ends[0]:
+        return ""
+    if found[ids[0]] != "STRING" or found[ends[0]] != "TIMESTAMP":
+        return ""
+    (session_id,), (ended_at,) = ids, ends
+    # A session's id may have 15 or 18 characters; the first 15 are the same.
+    several = client.query(
+        f"SELECT 1 FROM `{table}` GROUP BY IF(STARTS_WITH(`{session_id}`, '0Mw') AND "
+        f"LENGTH(`{session_id}`) IN (15, 18), SUBSTR(`{session_id}`, 1, 15), `{session_id}`) "
+        "HAVING COUNT(*) > 1 LIMIT 1"
+    ).result()
+    return "" if list(several) else condition_of(closed_us, f"`{ended_at}`")

@@ -1,0 +1,224 @@
+"""Values as exports write them, to the types that the project computes with. Arrow arrays in and out.
+
+A parser gives null where there is no value and where the value can't be understood; the caller tells
+the two apart by looking at its input. An empty text is no value: a Bulk API CSV has no other null.
+Nor is a number that is none (NaN).
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
+
+_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+
+_SHORTEST_ISO_8601 = len("2024-10-02T12:00:00")
+
+_WHOLE_NUMBER = r"^-?\d{1,19}$"
+
+_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,3})?$"
+
+# The years 1 to 9999, which every sink can hold.
+_MIN_US, _MAX_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+
+SESSION_ID_PREFIX = "0Mw"
+
+_SHORT_SESSION_ID = re.compile(r"0Mw[0-9A-Za-z]{12}", re.ASCII)
+
+_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
+
+def _leniently(
+    convert: Callable[[pa.Array], pa.Array], array: pa.Array, to: pa.DataType
+) -> pa.Array:
+    """Converts what can be converted; bad values are found by halving, as they are few."""
+    try:
+        return convert(array)
+    except pa.ArrowNotImplementedError:
+        return pa.nulls(len(array), to)
+    except pa.ArrowInvalid:
+        if len(array) == 1:
+            return pa.nulls(1, to)
+    half = len(array) // 2
+    return pa.concat_arrays(
+        [_leniently(convert, array[:half], to), _leniently(convert, array[half:], to)]
+    )
+
+
+def to_text(array: pa.Array) -> pa.Array:
+    """Any scalar column as text; of a list (`relatedRecords`) the first messaging session's id."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pc.take(to_text(array.dictionary), array.indices)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(array), pa.string())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _first_session_id(array)
+    if isinstance(kind, pa.BaseExtensionType):  # UUID
+        shown = [None if value is None else str(value) for value in array.to_pylist()]
+        array = pa.array(shown, pa.string())
+    elif pa.types.is_floating(kind):
+        signed = pa.array(np.signbit(array.fill_null(0.0).to_numpy()))
+        signed_zero = pc.and_(pc.equal(array, 0.0), signed)
+        whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), 2.0**63))
+        whole = pc.and_not(whole, signed_zero)
+        rest = array.filter(pc.invert(whole))
+        array = array.cast(pa.int64(), safe=False).cast(pa.string())
+        if len(rest):
+            shown = [to_digits(v) if v == v else None for v in rest.to_pylist()]
+            shown = pa.array(shown, pa.string())
+            array = pc.replace_with_mask(array, pc.invert(whole).fill_null(False), shown)
+    elif not pa.types.is_string(kind):
+        array = _leniently(lambda values: values.cast(pa.string()), array, pa.string())
+    if pc.min(pc.binary_length(array)).as_py() == 0:
+        array = pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+    return array
+
+
+def to_digits(number: float) -> str:
+    """A floating-point number as the fewest digits that tell it from others, without an exponent."""
+    return np.format_float_positional(number, trim="-")
+
+
+def _first_session_id(lists: pa.Array) -> pa.Array:
+    parents = pc.list_parent_indices(lists).to_numpy()
+    items = to_text(pc.list_flatten(lists))
+    ours = np.flatnonzero(
+        pc.starts_with(items, SESSION_ID_PREFIX).fill_null(False).to_numpy(zero_copy_only=False)
+    )
+    parents, first = np.unique(parents[ours], return_index=True)
+    chosen = np.full(len(lists), -1)
+    chosen[parents] = ours[first]
+    return items.take(pa.array(chosen, mask=chosen < 0))
+
+
+def to_instants(array: pa.Array) -> pa.Array:
+    """Instants as int64 microseconds since the epoch, UTC.
+
+    Native timestamps; ISO 8601 date and time with `Z`, an offset, or no zone, which is UTC; numbers,
+    also as text, which are epoch milliseconds. What is finer than a microsecond is cut off. A bare
+    date is no instant.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pc.take(to_instants(array.dictionary), array.indices)
+    if pa.types.is_timestamp(kind):
+        array = array.view(pa.int64()).view(pa.timestamp(kind.unit))  # is UTC, whatever the zone
+        if kind.unit == "ns":
+            array = pc.floor_temporal(array, unit="microsecond")
+        micros = pa.timestamp("us")
+        result = _leniently(lambda v: v.cast(micros).cast(pa.int64()), array, pa.int64())
+    elif pa.types.is_integer(kind):
+        result = _leniently(
+            lambda v: pc.multiply_checked(v.cast(pa.int64()), 1000), array, pa.int64()
+        )
+    elif pa.types.is_floating(kind):
+        result = _leniently(
+            lambda v: pc.round(pc.multiply(v, 1000.0)).cast(pa.int64()), array, pa.int64()
+        )
+    else:
+        result = _instants_of_text(to_text(array))
+    bounds = pc.min_max(result).as_py()
+    if bounds["min"] is not None and not _MIN_US <= bounds["min"] <= bounds["max"] <= _MAX_US:
+        known = pc.and_(pc.greater_equal(result, _MIN_US), pc.less_equal(result, _MAX_US))
+        result = pc.if_else(known, result, pa.scalar(None, pa.int64()))
+    return result
+
+
+def _instants_of_text(text: pa.Array) -> pa.Array:
+    utc = pa.timestamp("us", "UTC")
+    shortest = pc.min(pc.binary_length(text)).as_py()
+    if shortest is None:
+        return pa.nulls(len(text), pa.int64())
+    if shortest >= _SHORTEST_ISO_8601:
+        try:  # every value has a zone and up to six digits of fraction: the usual file
+            return text.cast(utc).cast(pa.int64())
+        except pa.ArrowInvalid:
+            pass
+    result = pa.nulls(len(text), pa.int64())
+    iso = pc.match_substring_regex(text, _ISO_8601).fill_null(False)
+    if pc.any(iso).as_py():
+        zoned = pc.replace_substring_regex(text.filter(iso), r"(\.\d{6})\d+", r"\1")
+        zoned = pc.if_else(
+            pc.match_substring_regex(zoned, _ZONE),
+            zoned,
+            pc.binary_join_element_wise(zoned, "Z", ""),
+        )
+        parsed = _leniently(lambda v: v.cast(utc).cast(pa.int64()), zoned, pa.int64())
+        result = pc.replace_with_mask(result, iso, parsed)
+    return _of_numbers(text, to_instants, result)
+
+
+def _of_numbers(
+    text: pa.Array, convert: Callable[[pa.Array], pa.Array], result: pa.Array
+) -> pa.Array:
+    """The result with the numbers among the texts converted; whole ones exactly, as int64."""
+    for pattern, kind in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
+        numeric = pc.match_substring_regex(text, pattern).fill_null(False)
+        if pc.any(numeric).as_py():
+            numbers = _leniently(partial(pc.cast, target_type=kind), text.filter(numeric), kind)
+            result = pc.replace_with_mask(result, numeric, convert(numbers))
+    return result
+
+
+def to_integers(array: pa.Array) -> pa.Array:
+    """Whole numbers, also written as text or with a fraction of zero, as int64."""
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
+        # one with a fraction, or too large, is no int64
+        return _leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
+    text = to_text(array)
+    return _of_numbers(text, to_integers, pa.nulls(len(text), pa.int64()))
+
+
+def to_booleans(array: pa.Array) -> pa.Array:
+    """Booleans, also written as text: `true`, `false`, in any case."""
+    if pa.types.is_boolean(array.type):
+        return array
+    text = pc.utf8_lower(to_text(array))
+    known = pc.is_in(text, pa.array(["true", "false"]))
+    return pc.if_else(known, pc.equal(text, "true"), pa.scalar(None, pa.bool_()))
+
+
+def long_session_id(session_id: str) -> str:
+    """The 18-character form of a 15-character messaging session id; any other id as it is.
+
+    Three chunks of five characters give a check character each: bit i is set where character i is
+    an upper-case letter, the five bits index A-Z0-5.
+    """
+    if not _SHORT_SESSION_ID.fullmatch(session_id):
+        return session_id
+    chunks = (session_id[i : i + 5] for i in range(0, 15, 5))
+    return session_id + "".join(
+        _CHECKSUM[sum(("A" <= char <= "Z") << i for i, char in enumerate(chunk))]
+        for chunk in chunks
+    )
+
+
+def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
+    """Session ids in one form, as `to_codes` gives them."""
+    encoded = to_codes(array)
+    ids = encoded.dictionary
+    short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
+    if not pc.any(short).as_py():
+        return encoded
+    again = pa.array([long_session_id(i) for i in ids.to_pylist()], pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
+
+
+def to_codes(array: pa.Array) -> pa.DictionaryArray:
+    """Any scalar column as text, as a dictionary array with no nulls in its dictionary.
+
+    A column that is one keeps its codes; its dictionary need not be distinct.
+    """
+    if not pa.types.is_dictionary(array.type):
+        return to_text(array).dictionary_encode()
+    text = to_text(array.dictionary)
+    if text.null_count == 0 and array.type.index_type == pa.int32():
+        return pa.DictionaryArray.from_arrays(array.indices, text)
+    again = text.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(again.indices.take(array.indices), again.dictionary)

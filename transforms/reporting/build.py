@@ -1,0 +1,82 @@
+"""From the summaries of sessions to what a report tells of them, and to its page: `BuildReport`."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import apache_beam as beam
+from apache_beam.typehints.decorators import no_annotations
+
+from transforms.batches import Counts
+from transforms.plumbing import coders  # noqa: F401  (registers the coder)
+from transforms.reporting import page
+from transforms.reporting.measures import Report, empty, measure, merge
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportPage:
+    """Where the page of a report goes, and what it says of how it was made.
+
+    Attributes:
+      path: the file, on any Beam filesystem.
+      zone: IANA name of the time zone of days and hours.
+      settings: pairs of a name and a value, such as the range of the sessions that were asked for.
+    """
+
+    path: str
+    zone: str = "UTC"
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def render(self, report: Report, counts: Counts | None = None) -> bytes:
+        """The page of a report, and of what became of the rows that the run has read."""
+        return page.render(report, counts, dict(self.settings)).encode()
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class BuildReport(beam.PTransform):
+    """Measures sessions, batch by batch, and adds up what was found.
+
+    Takes a PCollection of `pa.RecordBatch`, schema `messaging_session_summary`, each session once;
+    gives one `Report`, also where there are no batches. Bounded. The batches stay where they are: what
+    travels is as large as a histogram for each day, hour of the week and channel type.
+
+    Attributes:
+      zone: IANA name of the time zone of days and hours.
+    """
+
+    zone: str = "UTC"
+
+    @no_annotations
+    def expand(self, summaries: beam.PCollection) -> beam.PCollection:
+        """Applies the transform to summaries."""
+        return (
+            summaries
+            | "Measure" >> beam.Map(measure, self.zone).with_output_types(Report)
+            | "Merge" >> beam.CombineGlobally(_Merge(self.zone)).with_output_types(Report)
+        )
+
+
+class _Merge(beam.CombineFn):
+    """Adds up reports, some at a time."""
+
+    _MOST = 16
+
+    def __init__(self, zone: str):
+        self._zone = zone
+
+    def create_accumulator(self) -> list[Report]:
+        return [empty(self._zone)]
+
+    def add_input(self, mutable_accumulator: list[Report], element: Report) -> list[Report]:
+        return self._compacted([*mutable_accumulator, element])
+
+    def merge_accumulators(self, accumulators: Iterable[list[Report]]) -> list[Report]:
+        return [merge((one for many in accumulators for one in many), self._zone)]
+
+    def compact(self, accumulator: list[Report]) -> list[Report]:
+        return [merge(accumulator, self._zone)]
+
+    def extract_output(self, accumulator: list[Report]) -> Report:
+        return merge(accumulator, self._zone)
+
+    def _compacted(self, reports: list[Report]) -> list[Report]:
+        return self.compact(reports) if len(reports) > self._MOST else reports

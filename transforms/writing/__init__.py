@@ -1,0 +1,1 @@
+"""Metrics to rows, to files and tables, staged."""

@@ -1,0 +1,143 @@
+"""The bytes of rows in each file format: Avro, Parquet, CSV, JSON Lines. Pure; no Beam.
+
+Everything here is a function of the rows alone: no clock, no random, no arrival order.
+"""
+
+import concurrent.futures
+import functools
+import hashlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from isal import isal_zlib
+
+from schemas import arrow_schema, avro_schema
+from transforms.plumbing import texts
+from transforms.writing.avro import avro_numbers, varint
+from transforms.writing.outputs import Output, Sessions
+
+_BLOCK_SESSIONS = 1 << 12
+
+_ENCODED_SESSIONS = 1 << 14  # at once: with fewer, threads wait for the interpreter's lock
+
+_ROW_GROUP_SESSIONS = 1 << 16
+
+_DEFLATE_LEVEL = 1  # see docs/decisions.md
+
+_AVRO_MAGIC = b"Obj\x01"
+
+_ESCAPED = r'[\x00-\x1f"\\]'  # in a JSON string
+
+
+def encode(kind: Output, sessions: Sessions, output_format: str) -> Iterator[bytes]:
+    """The bytes of a file with the rows of sessions, which are sorted by id, in pieces."""
+    return ENCODERS[output_format](kind, sessions)
+
+
+def _slices(sessions: Sessions, size: int) -> Iterator[pa.RecordBatch]:
+    return (sessions.slice(start, size) for start in range(0, len(sessions), size))
+
+
+def encode_parquet(kind: Output, sessions: Sessions) -> Iterator[bytes]:
+    """The rows, with the field descriptions, Zstandard-compressed."""
+    file = io.BytesIO()
+    with pq.ParquetWriter(file, arrow_schema(kind.schema), compression="zstd") as writer:
+        for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
+            writer.write_batch(kind.to_rows(piece))
+    yield file.getvalue()
+
+
+def encode_csv(kind: Output, sessions: Sessions) -> Iterator[bytes]:
+    """The columns `csv_columns`, instants as ISO 8601, null as nothing; LF, UTF-8."""
+    yield f"{','.join(kind.csv_columns)}\n".encode()
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
+    for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
+        rows = kind.to_rows(piece).select(list(kind.csv_columns))
+        columns = [_iso(c) if pa.types.is_timestamp(c.type) else c for c in rows.columns]
+        file = io.BytesIO()
+        pa.csv.write_csv(pa.table(columns, rows.schema.names), file, options)
+        yield file.getvalue()
+
+
+def _iso(instants: pa.Array) -> pa.Array:
+    return pc.strftime(instants, "%Y-%m-%dT%H:%M:%SZ")  # %S has the microseconds
+
+
+def encode_json_lines(kind: Output, sessions: Sessions) -> Iterator[bytes]:
+    """An object per line, instants as ISO 8601 with microseconds."""
+    for piece in _slices(sessions, _BLOCK_SESSIONS):
+        rows = kind.to_rows(piece)
+        keyed = [
+            part
+            for name, column in zip(rows.schema.names, rows.columns, strict=True)
+            for part in (f', "{name}": ', _json_values(column))
+        ]
+        lines = pc.binary_join_element_wise("{" + keyed[0][2:], *keyed[1:], "}\n", "")
+        yield bytes(texts.bytes_of(lines))
+
+
+def _json_values(column: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(column.type):
+        column = _iso(column)
+    if not pa.types.is_string(column.type):
+        return column.cast(pa.string()).fill_null("null")
+    if pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():
+        return pa.array([json.dumps(t, ensure_ascii=False) for t in column.to_pylist()])
+    return pc.binary_join_element_wise('"', column, '"', "").fill_null("null")
+
+
+def encode_avro(kind: Output, sessions: Sessions) -> Iterator[bytes]:
+    """An Avro object container file, deflated, with the schema and its docs in the header."""
+    schema = json.dumps(avro_schema(kind.schema), separators=(",", ":")).encode()
+    marker = hashlib.blake2b(schema, digest_size=16).digest()
+    meta = {b"avro.codec": b"deflate", b"avro.schema": schema}
+    yield _AVRO_MAGIC + varint(len(meta))
+    for text in itertools.chain.from_iterable(meta.items()):
+        yield varint(len(text)) + text
+    yield varint(0) + marker
+
+    rows_per_session = kind.rows_per_session(sessions.schema)
+
+    def blocks(start: int) -> list[bytes]:
+        """Of each: number of rows and number of bytes, the rows' bytes, deflated, and the marker."""
+        encoded = kind.to_avro(sessions.slice(start, _ENCODED_SESSIONS))
+        starts = range(0, len(encoded), _BLOCK_SESSIONS)
+        rows = [encoded.slice(start, _BLOCK_SESSIONS) for start in starts]
+        deflated = [
+            isal_zlib.compress(texts.bytes_of(block), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
+            for block in rows
+        ]
+        num_rows = np.array([len(block) * rows_per_session for block in rows])
+        num_bytes = np.array([len(content) for content in deflated])
+        heads = avro_numbers([(num_rows, None), (num_bytes, None)]).to_pylist()
+        return [
+            piece
+            for head, content in zip(heads, deflated, strict=True)
+            for piece in (head, content, marker)
+        ]
+
+    for encoded in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
+        yield from encoded
+
+
+@functools.cache
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
+    """Threads for blocks, of all files: deflate leaves the interpreter's lock, and most of the rest."""
+    return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
+
+
+ENCODERS: dict[str, Callable[[Output, Sessions], Iterator[bytes]]] = {
+    "avro": encode_avro,
+    "parquet": encode_parquet,
+    "csv": encode_csv,
+    "jsonl": encode_json_lines,
+}
+"""By output format, which is also the suffix of its files."""
