@@ -1,6 +1,6 @@
 """What the launcher of the Flex Template runs: the main job."""
 
-from pipelines.running import run
+from pipelines.session_metrics import run
 
 if __name__ == "__main__":
     run()

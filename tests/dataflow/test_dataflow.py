@@ -248,7 +248,7 @@ import pipelines, schemas, transforms
 for top in (pipelines, schemas, transforms):
     for module in pkgutil.walk_packages(top.__path__, top.__name__ + "."):
         print(importlib.import_module(module.name).__file__)
-for name in ("benchmarks", "tests", "pytest"):
+for name in ("benchmarks", "pytest"):
     assert importlib.util.find_spec(name) is None, name
 """
 

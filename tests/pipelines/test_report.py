@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import options, report
+from pipelines import options, report, session_metrics
 from schemas import aliases, arrow_schema
 from tests.support.cli import ROOT, RUNNER, call_main
 from tests.support.page import Page
@@ -275,7 +275,7 @@ def test_a_page_that_can_not_be_written_in_the_end_is_told(source, tmp_path, cap
             (tmp_path / "page.html").mkdir()
             return super().render(*args)
 
-    monkeypatch.setattr(options, "ReportPage", Taken)
+    monkeypatch.setattr(session_metrics, "ReportPage", Taken)
     assert call_main(*source, *words, "--max_reject_ratio", "0.1") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (

@@ -627,7 +627,7 @@ def test_fewer_sessions_and_another_format_leave_nothing_stale(week, run, monkey
 def test_a_second_run_at_the_same_time_is_refused(small, run):
     """Told before any work; the first run's files stay staged."""
     holder = (
-        "import sys; from transforms import publishing as p; p.prepare(sys.argv[1]);"
+        "import sys; from transforms.publishing import publish as p; p.prepare(sys.argv[1]);"
         "p.write_file(p.staging_of(sys.argv[1]) + '/x', [b'x']); print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
