@@ -26,7 +26,8 @@ from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, add_counts
-from transforms.publishing import publish as publishing
+from transforms.publishing.publish import PreparedOutputs
+from transforms.publishing.staging import Fate, check_file
 
 
 class Runnable(abc.ABC):
@@ -106,16 +107,14 @@ def perform(
       tell: tells of a run that has published: of the counts, and of those of the stages.
     """
     out = Console(stderr=True, highlight=False, soft_wrap=True)
-    prepared: list[str] = []
-    fates: dict[str, publishing.Fate] = {}
+    prepared = PreparedOutputs([])
     try:
         try:
             job = parse(sys.argv[1:] if argv is None else argv)
-            for output in [] if job.is_dry_run else job.outputs:
-                publishing.prepare(output)
-                prepared.append(output)
+            prepared = PreparedOutputs([] if job.is_dry_run else job.outputs)
+            prepared.__enter__()
             for path in [] if job.is_dry_run else job.files_beside:
-                publishing.check_file(path)
+                check_file(path)
         except (options.UsageError, JobError) as error:
             out.print(f"{program}: {error}", markup=False)
             return USAGE
@@ -125,17 +124,18 @@ def perform(
         return int(end.code or 0)
     except (KeyboardInterrupt, Exception) as error:
         if isinstance(error, _RunsOnError):
-            prepared.clear()  # the job has its files there
+            prepared.leave()  # the job has its files there
         failure = error
     else:
         if counted is None:
-            prepared.clear()
+            prepared.leave()
             out.print(f"{program}: {job.handed_over}", markup=False)
             return PUBLISHED
         tell(out, job, *counted)
         return PUBLISHED
     finally:
-        fates |= {output: publishing.discard(output) for output in prepared}
+        prepared.__exit__(None, None, None)
+    fates = dict(prepared.fates)
     if fates:
         fates |= dict.fromkeys(job.tables, "unknown")
     out.print(f"{program}: {_explain(failure, fates)}", markup=False)
@@ -149,7 +149,7 @@ _TOLD = {
 }
 
 
-def _explain(error: BaseException, fates: Mapping[str, publishing.Fate]) -> str:
+def _explain(error: BaseException, fates: Mapping[str, Fate]) -> str:
     """The one line for what ended a run; where that is no line's matter, the traceback is logged.
 
     Args:

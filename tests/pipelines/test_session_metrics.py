@@ -19,7 +19,8 @@ from pipelines.running import _run
 from schemas import metric_types
 from tests.support.cli import RUNNER, output_bytes
 from tests.support.metrics import make_small
-from transforms.publishing import publish as publishing
+from transforms.publishing import directories
+from transforms.publishing.staging import staging_of
 
 MESSAGES = "session_id,message_id,sent_at,sender_role,entry_type"
 SESSIONS = "session_id,status,ended_at,platform_type,created_at,modified_at"
@@ -281,7 +282,7 @@ def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
     assert run(more)[0] == 0
     put(small / "s.csv", SESSIONS)
     old = output_bytes(small / "out")
-    exchange = publishing._exchange
+    exchange = directories.exchange
 
     def interrupted(one: str, other: str) -> bool:
         nonlocal left
@@ -291,11 +292,11 @@ def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
         if when == "after":
             exchange(one, other)
         elif when == "between":
-            os.rename(other, publishing._old_of(other))
+            os.rename(other, directories.old_of(other))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_exchange", interrupted)
+        patch.setattr(directories, "exchange", interrupted)
         assert run(more) == (1, f"session-metrics: interrupted; {said}\n".replace("@", f"{small}/"))
     assert (output_bytes(small / "out") == old) == ("out" not in said)
     assert [name for name in os.listdir(small) if name.startswith(".")] == []
@@ -627,8 +628,10 @@ def test_fewer_sessions_and_another_format_leave_nothing_stale(week, run, monkey
 def test_a_second_run_at_the_same_time_is_refused(small, run):
     """Told before any work; the first run's files stay staged."""
     holder = (
-        "import sys; from transforms.publishing import publish as p; p.prepare(sys.argv[1]);"
-        "p.write_file(p.staging_of(sys.argv[1]) + '/x', [b'x']); print(flush=True); sys.stdin.read()"
+        "import sys; from transforms.publishing import publish, staging;"
+        "publish.PreparedOutputs(sys.argv[1:]).__enter__();"
+        "staging.write_file(staging.staging_of(sys.argv[1]) + '/x', [b'x']);"
+        "print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(small / "out")],
@@ -639,7 +642,7 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
         status, err = run()
         assert err == f"session-metrics: {small}/out: another run is writing it; wait for its end\n"
         assert status == 2
-        assert Path(publishing.staging_of(str(small / "out")), "x").exists()
+        assert Path(staging_of(str(small / "out")), "x").exists()
         process.kill()
     assert run()[0] == 0
     assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]
