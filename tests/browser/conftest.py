@@ -9,7 +9,7 @@ from selenium import webdriver
 from pipelines import report
 from tests.browser import chromium
 from tests.support.summaries import computed, contact_centre
-from transforms.writing.encoders import encode
+from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
 
 ZONE = "Europe/Berlin"
@@ -30,7 +30,7 @@ def summaries():
 def page(summaries, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     (folder / "summaries.avro").write_bytes(
-        b"".join(encode(SUMMARIES_OUTPUT, computed(summaries), "avro"))
+        b"".join(ENCODERS["avro"](SUMMARIES_OUTPUT, computed(summaries)))
     )
     args = ("--summaries", folder / "summaries.avro", "--output", folder / "page.html")
     zone = ("--report_time_zone", ZONE, "--runner", "FnApiRunner")

@@ -22,7 +22,7 @@ from transforms.reading.columns import ColumnNames, RawBatch
 from transforms.reading.normalize import normalize_summaries
 from transforms.reporting.measures import measure
 from transforms.reporting.page import render
-from transforms.writing.encoders import encode
+from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT as KIND
 
 SESSIONS = contact_centre(days=10, sessions=600)
@@ -34,7 +34,7 @@ def write(directory, suffix, sessions=SESSIONS, files=3):
     plain = suffix.removesuffix(".gz")
     for number in range(files):
         rows = sessions.slice(number * len(sessions) // files, len(sessions) // files)
-        content = b"".join(encode(KIND, computed(rows), plain))
+        content = b"".join(ENCODERS[plain](KIND, computed(rows)))
         if suffix != plain:
             content = gzip.compress(content)
         (directory / f"summaries-{number}.{suffix}").write_bytes(content)
@@ -142,7 +142,7 @@ def test_bad_usage_is_told_in_one_line_before_any_work(args, said, tmp_path, mon
 
 
 def test_a_row_that_is_wrong_fails_the_run(tmp_path, capsys):
-    lines = b"".join(encode(KIND, computed(SESSIONS), "csv")).decode().splitlines()
+    lines = b"".join(ENCODERS["csv"](KIND, computed(SESSIONS))).decode().splitlines()
     assert lines[0].startswith("session_id,")
     lines[5] = lines[5].replace("true", "perhaps").replace("false", "perhaps")
     (tmp_path / "s.csv").write_text("\n".join([*lines, "truncated"]))

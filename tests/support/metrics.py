@@ -1,6 +1,7 @@
 """Metrics of sessions, and the files that are written of them."""
 
 import dataclasses
+import random
 from pathlib import Path
 
 import apache_beam as beam
@@ -21,6 +22,7 @@ from transforms.policy import Policy
 from transforms.writing import file_ranges
 
 METRICS = schema_of(DEFAULT_METRICS)
+IDS = [f"0Mwbb{i:010d}CAW" for i in range(300)] + ["Zoë", "会話", "😀", "\uffff", "~", "é"]
 
 
 def metrics(ids: list[str], ended_at_us: list[int] | None = None) -> pa.RecordBatch:
@@ -62,6 +64,15 @@ def samples(batches: list[pa.RecordBatch]) -> list[tuple[str, str]]:
         rows = ({"session_id": i, "ended_at_us": end} for i, end in zip(ids, ends, strict=True))
         found += sample_sessions(sessions(*rows), Policy())
     return found
+
+
+def split(ids: list[str], batches: int, seed: int) -> list[pa.RecordBatch]:
+    """Sessions in so many batches, each sorted as a shard's is; the batches in any order."""
+    rng = random.Random(seed)
+    shards: list[list[str]] = [[] for _ in range(batches)]
+    for session_id in ids:
+        rng.choice(shards).append(session_id)
+    return [metrics(sorted(shard)) for shard in shards if shard]
 
 
 def make_small(patch: pytest.MonkeyPatch, sessions_per_file: int, sampled: int) -> None:

@@ -156,7 +156,9 @@ def test_assumed_platform():
 def test_write_metrics_from_rows(tmp_path):
     with Pipeline(runner="FnApiRunner") as pipeline:
         metrics = compute(pipeline, [*MESSAGES, Their("s", "5", None, "Agent", "")], SESSIONS)
-        published = metrics | WriteMetrics(str(tmp_path / "out"), "jsonl", max_reject_ratio=0.2)
+        published = metrics | WriteMetrics(
+            str(tmp_path / "out"), output_format="jsonl", max_reject_ratio=0.2
+        )
         written = published | beam.Map(lambda counts: counts["records_written"])
         assert_that(written, equal_to([12]))
     files = output_bytes(tmp_path / "out")

@@ -18,7 +18,8 @@ from transforms.folding.shard import Shard, order_shard
 from transforms.folding.turns import Folded, Int64s, fold
 from transforms.policy import SWITCHES, Policy, policies, switches_changed
 
-COMPARED, EXACT, WITHIN_1_S = range(3)
+COMPARED = 0
+"""The place, among the three numbers that `calibrate_shard` counts, of the number of records."""
 
 DIFFERENCES = pa.schema(
     [
@@ -31,7 +32,7 @@ DIFFERENCES = pa.schema(
 )
 """One row for each record that is not reproduced; `messages` are those of the session that count."""
 
-# A second too many is little in a time; a count that is off by one is wrong.
+# Of the values of each type. A second is little in a time; a count that is off by one is wrong.
 _TOLERANCES = [1 if name.endswith("Time") else 0 for name in metric_types()]
 
 
@@ -53,14 +54,14 @@ def calibrate_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> tuple[
     """Counts, for each combination of the switches, the records of a shard that it reproduces.
 
     Args:
-      batches: of schema `RECORDS`, or as for `order_shard`; all that there are of the shard, in any
-        order.
-      policy: which sessions; nothing else of it is used.
+      batches: all batches of the shard, in any order: of schema `SALESFORCE_RECORDS`, or as for
+        `order_shard`.
+      policy: which sessions; its switches are not used.
 
     Returns:
       An array of shape (policies, types, 3), in the order of `policies` and `metric_types()`: how many
-      records were compared, are the same, and are at most a second off (counts: the same); and
-      counts that tell each row's fate.
+      records were compared, are the same, and are at most a second off (counts: the same). And the
+      counts, which hold the fate of each row.
     """
     counts: Counts = {}
     shard, records = _gather(batches, policy, counts)
@@ -109,7 +110,7 @@ def differences_of_shard(batches: Sequence[pa.RecordBatch], policy: Policy) -> p
 def _gather(
     batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts
 ) -> tuple[Shard, ComparedRecords]:
-    """What there is to fold in a shard, and to compare it with."""
+    """The messages and sessions of a shard, in order, and the records that can be compared."""
     of_records = [batch for batch in batches if "metric_type" in batch.schema.names]
     others = [batch for batch in batches if "metric_type" not in batch.schema.names]
     shard = order_shard(others, policy, counts)
@@ -120,11 +121,11 @@ def _gather(
     ]
     ids = pa.chunked_array(known, pa.string())
     records = match_records(of_records, shard.sessions, ids, counts)
-    told = len(np.unique(records.session))
+    compared = len(np.unique(records.session))
     fates = {
         "messages_counted": len(shard.messages.session),
-        "sessions_compared": told,
-        "sessions_without_records": len(shard.sessions) - told,
+        "sessions_compared": compared,
+        "sessions_without_records": len(shard.sessions) - compared,
     }
     counts.update({name: number for name, number in fates.items() if number})
     return shard, records
@@ -139,8 +140,8 @@ def match_records(
     """Finds the session of each record, and drops what can't be compared.
 
     Args:
-      batches: of schema `RECORDS`, in any order.
-      sessions: those that get records, schema `SESSIONS`, each id once.
+      batches: of schema `SALESFORCE_RECORDS`, in any order.
+      sessions: the sessions that get records, schema `SESSIONS`, each id once.
       known: the ids of all sessions.
       counts: the fate of the records is added to it.
     """
@@ -191,7 +192,11 @@ def _fold(shard: Shard, policy: Policy) -> Folded:
 def _computed(
     folded: Folded, shard: Shard, records: ComparedRecords, policy: Policy
 ) -> Iterator[tuple[int, slice, Int64s]]:
-    """Of each type that there are records of: its place, which records, and our values for them."""
+    """Our values for the records.
+
+    Yields:
+      For each type that has records: its place, which records are of it, and our values for them.
+    """
     pairs = itertools.pairwise(records.edges)
     for place, (metric, (start, end)) in enumerate(zip(METRICS.values(), pairs, strict=True)):
         if start < end:
@@ -217,7 +222,11 @@ class Standing(NamedTuple):
 def standings(agreement: Int64s, base: Policy) -> list[Standing]:
     """The policies, best first: most records the same, then most within a second.
 
-    Of those that tie the one comes first that has the most defaults.
+    Policies that tie have the same rank; the one with the most defaults comes first.
+
+    Args:
+      agreement: shape (policies, types, 3), as `calibrate_shard` counts, of all shards.
+      base: which sessions.
     """
     totals = agreement.sum(axis=1)
     scores = [(int(-exact), int(-close)) for _, exact, close in totals]
@@ -228,7 +237,11 @@ def standings(agreement: Int64s, base: Policy) -> list[Standing]:
 
 
 def open_switches(ranked: Sequence[Standing]) -> dict[str, list[str]]:
-    """The switches in which the policies at the top differ, with the values that these have."""
+    """The switches that the records leave open: those in which the policies of rank 1 differ.
+
+    Returns:
+      For each such switch the values that policies of rank 1 have.
+    """
     top = [standing.policy for standing in ranked if standing.rank == 1]
     found = {
         switch: [value for value in values if any(getattr(p, switch) == value for p in top)]

@@ -21,7 +21,7 @@ from transforms.policy import Policy, policies
 
 
 class Calibration(NamedTuple):
-    """What the comparison has found.
+    """The findings of the comparison, still in PCollections.
 
     Attributes:
       agreement: PCollection of one array, as `calibrate_shard` counts, of all shards.
@@ -44,7 +44,7 @@ class CalibratePolicy(beam.PTransform):
     batches, and the result is the same.
 
     Attributes:
-      policy: which sessions; nothing else of it is used.
+      policy: which sessions; its switches are not used.
     """
 
     policy: Policy = Policy()  # noqa: RUF009  (immutable)
@@ -58,7 +58,8 @@ class CalibratePolicy(beam.PTransform):
         ).with_outputs(COUNTS, main="agreement")
         agreement = calibrated.agreement | "AddAgreement" >> beam.CombineGlobally(_add)
         best = agreement | "BestPolicy" >> beam.Map(_best, self.policy)
-        # The shards once more, not the messages: which policy is the best, all shards must have told.
+        # A second pass over the shards, not over the messages: which policy is the best is known only
+        # when all shards have been counted.
         differences = shards | "DifferencesOfShards" >> beam.ParDo(
             _DifferencesOfShard(), beam.pvalue.AsSingleton(best)
         ).with_output_types(pa.RecordBatch)
@@ -79,7 +80,7 @@ def _best(agreement: Int64s, policy: Policy) -> tuple[Policy, bool]:
 
 
 class _ShardDoFn(OverlappingDoFn):
-    """Has the batches of a shard decoded."""
+    """Decodes the batches of a shard and works on them, in a task."""
 
     def __init__(self) -> None:
         self._coder = RecordBatchCoder()

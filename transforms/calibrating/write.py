@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from apache_beam.typehints.decorators import no_annotations
 
 from schemas import metric_types
-from transforms.batches import Counts, Reject
+from transforms.batches import Counts
 from transforms.calibrating.agreement import COMPARED, DIFFERENCES, open_switches, standings
 from transforms.calibrating.calibrate import Calibration
 from transforms.errors import InputError
@@ -24,7 +23,9 @@ from transforms.plumbing.counters import add_counts
 from transforms.policy import SWITCHES, Policy
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
-from transforms.writing.rejects import REJECTS_NAME, check_rejects, encode_rejects
+from transforms.writing.destinations import RejectsPlace
+from transforms.writing.rejects import check_rejects
+from transforms.writing.stage import StageRejects, Written
 
 FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"
 
@@ -34,7 +35,12 @@ _OWNED = re.compile(
 
 
 def findings(agreement: Int64s, counts: Counts) -> dict[str, Any]:
-    """What the comparison has come to, as JSON has it; `docs/calibration.md` describes it."""
+    """The findings as JSON has them; `docs/calibration.md` describes each field.
+
+    Args:
+      agreement: as `calibrate_shard` counts, of all shards.
+      counts: what became of all rows.
+    """
     ranked = standings(agreement, Policy())
     names = ("compared", "exact", "within_1_s")
 
@@ -65,18 +71,18 @@ def findings(agreement: Int64s, counts: Counts) -> dict[str, Any]:
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class WriteCalibration(beam.PTransform):
-    """Writes the report, the differences and the rejects, and publishes them all or not at all.
+    """Writes the findings, the differences and the rejects, and publishes them all or not at all.
 
     Takes `Calibration`. The same inputs give the same bytes.
 
     Attributes:
-      output: directory, of any Beam filesystem.
+      output: directory, of any filesystem that Beam knows.
       max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
 
     Raises (in the pipeline):
       TooManyRejectsError: see `max_reject_ratio`.
-      InputError: there is no record to compare with.
-      OutputError: the filesystem says no.
+      InputError: no record can be compared.
+      OutputError: the filesystem refuses.
     """
 
     output: str
@@ -96,16 +102,12 @@ class WriteCalibration(beam.PTransform):
             | "GroupDifferences" >> beam.GroupByKey()
             | "WriteDifferences" >> beam.MapTuple(self._write_differences)
         )
-        rejects = (
-            calibration.rejects
-            | "KeyRejects" >> beam.Map(lambda reject: (0, reject))
-            | "GroupRejects" >> beam.GroupByKey()
-            | "WriteRejects" >> beam.MapTuple(self._write_rejects)
-        )
+        stage_rejects = StageRejects(RejectsPlace.of(self.output, None))
+        rejects = calibration.rejects | "StageRejects" >> stage_rejects
         counts = calibration.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
-        # On its own, so that publishing can be tried again.
-        reported = counts | "WriteReport" >> beam.Map(
-            self._write_report, beam.pvalue.AsSingleton(calibration.agreement)
+        # A step of its own, so that publishing can be tried again.
+        written = counts | "WriteFindings" >> beam.Map(
+            self._write_findings, beam.pvalue.AsSingleton(calibration.agreement)
         )
         return (
             pipeline
@@ -115,7 +117,7 @@ class WriteCalibration(beam.PTransform):
                 self._publish,
                 beam.pvalue.AsIter(differences),
                 beam.pvalue.AsIter(rejects),
-                beam.pvalue.AsIter(reported),
+                beam.pvalue.AsIter(written),
                 beam.pvalue.AsSingleton(counts),
             )
         )
@@ -131,10 +133,7 @@ class WriteCalibration(beam.PTransform):
         pl.DataFrame(table.take(pc.sort_indices(table, keys))).write_csv(file)
         return self._write(DIFFERENCES_NAME, file.getvalue())
 
-    def _write_rejects(self, _: int, rejects: Iterable[Reject]) -> str:
-        return self._write(os.path.join("rejects", REJECTS_NAME), encode_rejects(rejects))
-
-    def _write_report(self, counts: Counts, agreement: Int64s) -> str:
+    def _write_findings(self, counts: Counts, agreement: Int64s) -> str:
         check_rejects(counts, self.max_reject_ratio)
         check_comparable(counts)
         content = json.dumps(findings(agreement, counts), indent=2) + "\n"
@@ -144,11 +143,11 @@ class WriteCalibration(beam.PTransform):
         self,
         _: None,
         differences: Iterable[str],
-        rejects: Iterable[str],
-        reported: Iterable[str],
+        rejects: Iterable[Written],
+        written: Iterable[str],
         counts: Counts,
     ) -> Counts:
-        names = [*differences, *rejects, *reported]
+        names = [*differences, *(name for _, name, _ in rejects), *written]
         publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
         return counts
 
@@ -158,7 +157,11 @@ def _no_differences(_: bytes) -> pa.RecordBatch:
 
 
 def check_comparable(counts: Counts) -> None:
-    """Raises InputError where there is no record to compare with, and says why."""
+    """Checks that at least one record was compared.
+
+    Raises:
+      InputError: none was; the text lists why.
+    """
     if counts.get("records_compared"):
         return
     read = counts.get("records_read", 0)
@@ -171,5 +174,7 @@ def check_comparable(counts: Counts) -> None:
         "records_contradictory": "contradict each other",
     }
     found = [f"{counts[name]:,} {text}" for name, text in why.items() if counts.get(name)]
-    told = f"of {read:,} records {'; '.join(found)}" if read else "the records' files have no rows"
-    raise InputError(f"nothing to compare: {told}; nothing was published")
+    reasons = (
+        f"of {read:,} records {'; '.join(found)}" if read else "the records' files have no rows"
+    )
+    raise InputError(f"nothing to compare: {reasons}; nothing was published")

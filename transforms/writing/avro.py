@@ -1,4 +1,8 @@
-"""Avro's binary encoding, by array operations. Pure; no Beam."""
+"""Avro's binary encoding, by array operations. Pure; no Beam.
+
+Each byte of the numbers that stand side by side in a row is an array over the rows. The bytes of the
+numbers are then joined with those of the texts, row by row.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -12,26 +16,23 @@ from numpy.typing import NDArray
 from schemas import avro_schema, is_nullable, symbols_of
 from transforms.plumbing import texts
 
-_LINE = 64  # bytes of the processor's caches
-
-# Avro's binary encoding, by array operations: each byte of the numbers that stand side by side is an
-# array over the rows, and what they make up is joined with the texts row by row.
-
+# Bytes of a line of the processor's caches.
+_LINE = 64
 
 Numbers = tuple[NDArray[np.signedinteger] | NDArray[np.bool_], NDArray[np.bool_] | None]
-"""The values of a field, and which of them are stated, where it is a union with null, which comes first.
+"""The values of a field and, for a union of null and the type, which of them are stated; else None.
 
-What is not stated is from -64 to 63.
+A value that is not stated must be from -64 to 63: as long, encoded, as the null that is written for it.
 """
 
 
 def avro_rows(columns: Sequence[pa.Array | Numbers], schema: str) -> pa.BinaryArray:
-    """Rows in Avro's binary encoding.
+    """Encodes rows; one value per row.
 
     Args:
-      columns: one for each field of the schema, in that order; texts also as dictionaries, numbers also
-        as `avro_numbers` takes them.
-      schema: its name.
+      columns: one for each field of the schema, in that order: arrays, also dictionaries of texts, or
+        `Numbers`.
+      schema: the name of the schema.
     """
     fields = list(zip(columns, avro_schema(schema)["fields"], strict=True))
     parts = []
@@ -49,7 +50,7 @@ def _is_text(field: dict[str, Any]) -> bool:
 
 
 def joined(parts: Sequence[pa.Array | bytes]) -> pa.BinaryArray:
-    """The bytes of columns side by side, end to end in each row."""
+    """Joins the bytes of columns, row by row."""
     return pc.binary_join_element_wise(*parts, b"")
 
 
@@ -70,17 +71,40 @@ def _numbers(column: pa.Array | Numbers, field: dict[str, Any]) -> Numbers:
 
 
 def avro_numbers(columns: Sequence[Numbers]) -> pa.BinaryArray:
-    """Numbers side by side: zigzag varints, booleans as a byte."""
+    """Encodes the numbers that stand side by side in each row; one value per row.
+
+    Integers become zigzag varints, booleans a byte; before a field that may be null stands the branch of
+    the union, 0 for null and 1 for the value.
+
+    Args:
+      columns: one for each field, of the same length.
+    """
+    # Two rows of a long and an int that may be null: (300, null) and (1, 7).
+    #
+    # - Zigzag (2n, or -2n - 1 if n is negative): 300 becomes 600, 1 becomes 2, 7 becomes 14.
+    # - Varint: seven bits a byte, the lowest first; bit 0x80 says that another byte follows.
+    #   600 = 0b100_1011000 takes two bytes, D8 04; 2 takes one, 02.
+    # - The longest value of a column decides how many places the column has: two for the long, one for
+    #   the int, and one more for the branch of the union before the int (0 is written 00, and 1 02).
+    #
+    #     place       0     1     2       3
+    #     data        D8    04    00      00      row 0
+    #     used        yes   yes   yes     no      null is its branch alone
+    #     data        02    00    02      0E      row 1
+    #     used        yes   no    yes     yes     2 is at most 0x7F, so nothing follows it
+    #     goes_on     0x80  0     0       0       if the next place is used, it goes on with this value
+    #
+    # What is used, row by row, is the result: D8 04 00 and 02 02 0E.
     numbers = [(_zigzag(values), stated) for values, stated in columns]
     widths = [max(1, -(-int(values.max(initial=0)).bit_length() // 7)) for values, _ in numbers]
     places = sum(widths) + sum(stated is not None for _, stated in numbers)
     count = len(numbers[0][0])
-    # By place in the row, a byte of each row, and whether the row has it. They are read across, so each
-    # array begins in another set of the cache than the last.
+    # `data[p]` is byte p of every row; `used[p]` says which rows have it. The final read goes across
+    # rows, so rows of the matrix are offset by one cache line to avoid evicting each other.
     stride = -(-count // _LINE) * _LINE + _LINE
     data = np.empty((places, stride), np.uint8)[:, :count]
     used = np.empty((places, stride), bool)[:, :count]
-    goes_on = np.zeros((places, 1), np.uint8)  # in the next place, if that is used
+    goes_on = np.zeros((places, 1), np.uint8)
     place = 0
     for (values, stated), width in zip(numbers, widths, strict=True):
         used[place] = True
@@ -107,6 +131,7 @@ def avro_numbers(columns: Sequence[Numbers]) -> pa.BinaryArray:
 
 
 def _zigzag(values: NDArray[Any]) -> NDArray[np.unsignedinteger]:
+    """0, -1, 1, -2, ... to 0, 1, 2, 3, ...; booleans to 0 and 1."""
     if values.dtype == bool:
         return values.view(np.uint8)
     sign = 8 * values.itemsize - 1
@@ -114,7 +139,7 @@ def _zigzag(values: NDArray[Any]) -> NDArray[np.unsignedinteger]:
 
 
 def avro_texts(column: pa.Array) -> list[pa.BinaryArray]:
-    """Lengths, and UTF-8 bytes."""
+    """Encodes texts, none of them null, as two columns: the length in bytes, and the UTF-8 bytes."""
     return [avro_numbers([(texts.lengths_of(column), None)]), column.cast(pa.binary())]
 
 
@@ -131,5 +156,9 @@ def _texts(column: pa.Array, nullable: bool) -> list[pa.BinaryArray]:
 
 
 def varint(number: int) -> bytes:
-    """One integer."""
+    """Encodes one integer.
+
+    >>> varint(300).hex()
+    'd804'
+    """
     return avro_numbers([(np.array([number]), None)])[0].as_py()

@@ -1,6 +1,7 @@
 """The bytes of rows in each file format: Avro, Parquet, CSV, JSON Lines. Pure; no Beam.
 
-Everything here is a function of the rows alone: no clock, no random, no arrival order.
+All bytes are a function of the rows alone: no clock, no random, no arrival order. Each encoder takes an
+`Output` and its `Sessions`, and gives the bytes of one file in pieces.
 """
 
 import concurrent.futures
@@ -26,41 +27,39 @@ from transforms.writing.outputs import Output, Sessions
 
 _BLOCK_SESSIONS = 1 << 12
 
-_ENCODED_SESSIONS = 1 << 14  # at once: with fewer, threads wait for the interpreter's lock
+# Sessions that a thread encodes at once: with fewer, threads wait for the interpreter's lock.
+_ENCODED_SESSIONS = 1 << 14
 
 _ROW_GROUP_SESSIONS = 1 << 16
 
-_DEFLATE_LEVEL = 1  # see docs/decisions.md
+# docs/decisions.md has the reason.
+_DEFLATE_LEVEL = 1
 
 _AVRO_MAGIC = b"Obj\x01"
 
-_ESCAPED = r'[\x00-\x1f"\\]'  # in a JSON string
-
-
-def encode(kind: Output, sessions: Sessions, output_format: str) -> Iterator[bytes]:
-    """The bytes of a file with the rows of sessions, which are sorted by id, in pieces."""
-    return ENCODERS[output_format](kind, sessions)
+# The characters that are escaped in a JSON string.
+_ESCAPED = r'[\x00-\x1f"\\]'
 
 
 def _slices(sessions: Sessions, size: int) -> Iterator[pa.RecordBatch]:
     return (sessions.slice(start, size) for start in range(0, len(sessions), size))
 
 
-def encode_parquet(kind: Output, sessions: Sessions) -> Iterator[bytes]:
-    """The rows, with the field descriptions, Zstandard-compressed."""
+def encode_parquet(output: Output, sessions: Sessions) -> Iterator[bytes]:
+    """A Parquet file, Zstandard-compressed; its fields have the schema's descriptions."""
     file = io.BytesIO()
-    with pq.ParquetWriter(file, arrow_schema(kind.schema), compression="zstd") as writer:
+    with pq.ParquetWriter(file, arrow_schema(output.schema), compression="zstd") as writer:
         for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
-            writer.write_batch(kind.to_rows(piece))
+            writer.write_batch(output.to_rows(piece))
     yield file.getvalue()
 
 
-def encode_csv(kind: Output, sessions: Sessions) -> Iterator[bytes]:
-    """The columns `csv_columns`, instants as ISO 8601, null as nothing; LF, UTF-8."""
-    yield f"{','.join(kind.csv_columns)}\n".encode()
+def encode_csv(output: Output, sessions: Sessions) -> Iterator[bytes]:
+    """A CSV file of the columns `csv_columns`: instants as ISO 8601, null as nothing; LF, UTF-8."""
+    yield f"{','.join(output.csv_columns)}\n".encode()
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     for piece in _slices(sessions, _ROW_GROUP_SESSIONS):
-        rows = kind.to_rows(piece).select(list(kind.csv_columns))
+        rows = output.to_rows(piece).select(list(output.csv_columns))
         columns = [_iso(c) if pa.types.is_timestamp(c.type) else c for c in rows.columns]
         file = io.BytesIO()
         pa.csv.write_csv(pa.table(columns, rows.schema.names), file, options)
@@ -68,13 +67,14 @@ def encode_csv(kind: Output, sessions: Sessions) -> Iterator[bytes]:
 
 
 def _iso(instants: pa.Array) -> pa.Array:
-    return pc.strftime(instants, "%Y-%m-%dT%H:%M:%SZ")  # %S has the microseconds
+    # %S has the microseconds.
+    return pc.strftime(instants, "%Y-%m-%dT%H:%M:%SZ")
 
 
-def encode_json_lines(kind: Output, sessions: Sessions) -> Iterator[bytes]:
-    """An object per line, instants as ISO 8601 with microseconds."""
+def encode_json_lines(output: Output, sessions: Sessions) -> Iterator[bytes]:
+    """A JSON object per line; instants as ISO 8601 with microseconds."""
     for piece in _slices(sessions, _BLOCK_SESSIONS):
-        rows = kind.to_rows(piece)
+        rows = output.to_rows(piece)
         keyed = [
             part
             for name, column in zip(rows.schema.names, rows.columns, strict=True)
@@ -94,9 +94,9 @@ def _json_values(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise('"', column, '"', "").fill_null("null")
 
 
-def encode_avro(kind: Output, sessions: Sessions) -> Iterator[bytes]:
+def encode_avro(output: Output, sessions: Sessions) -> Iterator[bytes]:
     """An Avro object container file, deflated, with the schema and its docs in the header."""
-    schema = json.dumps(avro_schema(kind.schema), separators=(",", ":")).encode()
+    schema = json.dumps(avro_schema(output.schema), separators=(",", ":")).encode()
     marker = hashlib.blake2b(schema, digest_size=16).digest()
     meta = {b"avro.codec": b"deflate", b"avro.schema": schema}
     yield _AVRO_MAGIC + varint(len(meta))
@@ -104,33 +104,47 @@ def encode_avro(kind: Output, sessions: Sessions) -> Iterator[bytes]:
         yield varint(len(text)) + text
     yield varint(0) + marker
 
-    rows_per_session = kind.rows_per_session(sessions.schema)
-
     def blocks(start: int) -> list[bytes]:
-        """Of each: number of rows and number of bytes, the rows' bytes, deflated, and the marker."""
-        encoded = kind.to_avro(sessions.slice(start, _ENCODED_SESSIONS))
-        starts = range(0, len(encoded), _BLOCK_SESSIONS)
-        rows = [encoded.slice(start, _BLOCK_SESSIONS) for start in starts]
-        deflated = [
-            isal_zlib.compress(texts.bytes_of(block), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
-            for block in rows
-        ]
-        num_rows = np.array([len(block) * rows_per_session for block in rows])
-        num_bytes = np.array([len(content) for content in deflated])
-        heads = avro_numbers([(num_rows, None), (num_bytes, None)]).to_pylist()
-        return [
-            piece
-            for head, content in zip(heads, deflated, strict=True)
-            for piece in (head, content, marker)
-        ]
+        rows = output.to_avro(sessions.slice(start, _ENCODED_SESSIONS))
+        return _avro_blocks(rows, output.rows_per_session(sessions.schema), marker)
 
     for encoded in _pool().map(blocks, range(0, len(sessions), _ENCODED_SESSIONS)):
         yield from encoded
 
 
+def _avro_blocks(encoded: pa.BinaryArray, rows_per_session: int, marker: bytes) -> list[bytes]:
+    """The blocks of a container file, in pieces.
+
+    A block is the number of its rows, the number of its bytes, the rows, deflated, and the marker.
+
+    Args:
+      encoded: the rows of each session.
+      rows_per_session: how many that are.
+      marker: 16 bytes, the same in all of the file.
+    """
+    starts = range(0, len(encoded), _BLOCK_SESSIONS)
+    blocks = [encoded.slice(start, _BLOCK_SESSIONS) for start in starts]
+    deflated = [
+        isal_zlib.compress(texts.bytes_of(block), _DEFLATE_LEVEL, -isal_zlib.MAX_WBITS)
+        for block in blocks
+    ]
+    num_rows = np.array([len(block) * rows_per_session for block in blocks])
+    num_bytes = np.array([len(content) for content in deflated])
+    heads = avro_numbers([(num_rows, None), (num_bytes, None)]).to_pylist()
+    return [
+        piece
+        for head, content in zip(heads, deflated, strict=True)
+        for piece in (head, content, marker)
+    ]
+
+
 @functools.cache
 def _pool() -> concurrent.futures.ThreadPoolExecutor:
-    """Threads for blocks, of all files: deflate leaves the interpreter's lock, and most of the rest."""
+    """Threads that encode the blocks of all files; most of the work leaves the interpreter's lock.
+
+    Files are tasks of the pool of `plumbing.threads`. Blocks have a pool of their own, so that no file
+    waits for a thread that another waiting file occupies.
+    """
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
 
 

@@ -1,7 +1,7 @@
-"""Where files are cut, and how the pieces of one are merged. Pure; no Beam.
+"""Where files are cut, and how the pieces of one file are merged. Pure; no Beam.
 
-They are cut by session id, so that they are sorted throughout in the order of their names. Where that is
-follows from the sessions alone, and is known before anything is computed of them.
+Files hold ranges of session ids: reading them in name order gives sorted records. The cut points depend
+only on the session rows, so they are known before messages are folded.
 """
 
 import bisect
@@ -19,14 +19,17 @@ from transforms.instants import DAY_US, date_of_day
 SESSIONS_PER_FILE = 1 << 18  # on average
 
 FileKey = tuple[str, int, int]
-"""Partition (a day, or empty), number of the file in it, and how many there are."""
+"""The partition (a day, or empty), the number of the file in it, from 0, and how many files it has."""
 
 
 def cut(ids: Iterable[str]) -> list[str]:
-    """The session ids at which the second and each further file of a partition begins.
+    """The session ids at which the second and each further file of a partition begins; ascending.
 
     Args:
       ids: those of the sampled sessions, in any order and any number of times.
+
+    >>> cut(["a", "b"])  # stand for 2,048 sessions, which one file can hold
+    []
     """
     ascending = sorted(set(ids))
     files = min(-(-len(ascending) * SAMPLED // SESSIONS_PER_FILE), len(ascending))
@@ -38,12 +41,12 @@ def split_by_file(
 ) -> Iterator[tuple[FileKey, pa.RecordBatch]]:
     """Cuts a batch, sorted by session id, so that each piece goes to one file.
 
-    Each file of a partition gets a piece, if only one without rows, so that none is missing.
+    Each file of a partition gets a piece, if only one without rows, so that no file is missing.
 
     Args:
       batch: with `session_id` and `ended_at_us`.
-      by_day: whether the partitions are days; otherwise all is in one.
-      cuts: by partition, what `cut` gives.
+      by_day: whether the partitions are the days, UTC, on which sessions ended; else there is one.
+      cuts: for each partition the ids that `cut` gives; a partition that has none is one file.
     """
     for partition, rows in _partitions(batch, by_day):
         starts = cuts.get(partition, [])
@@ -55,11 +58,13 @@ def split_by_file(
 
 
 class Merged:
-    """Batches, each sorted by session id, as one that is: brought in order piece by piece, on demand.
+    """Sessions of several batches, in the order of their ids.
+
+    The order is found at once; rows are brought into it piece by piece, when a piece is asked for.
 
     Attributes:
-      unsorted: their rows, as they come. One batch, as copying its parts for each piece would take longer
-        the more batches there are.
+      unsorted: the rows of all batches, one after the other, in one batch: a piece takes rows from
+        anywhere, and from many batches that would take longer.
     """
 
     def __init__(self, batches: Sequence[pa.RecordBatch]):
@@ -68,7 +73,7 @@ class Merged:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the batches, and of each piece."""
+        """The schema of the batches and of each piece."""
         return self.unsorted.schema
 
     def select(self, columns: Callable[[pa.RecordBatch], pa.RecordBatch]) -> "Merged":
@@ -81,12 +86,12 @@ class Merged:
         return len(self.unsorted)
 
     def slice(self, start: int, length: int) -> pa.RecordBatch:
-        """The rows from one place on; fewer at the end."""
+        """The rows `start` to `start + length` in order; fewer if there are no more."""
         return pc.take(self.unsorted, self._order.slice(start, length), boundscheck=False)
 
 
 def _partitions(batch: pa.RecordBatch, by_day: bool) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Cuts a batch by the day of the session's end, UTC; order is kept."""
+    """Cuts a batch by the day, UTC, on which sessions ended; keeps the order of rows."""
     if not by_day:
         yield "", batch
         return

@@ -8,35 +8,39 @@ import pyarrow as pa
 
 
 class Sessions(Protocol):
-    """A row per session, sorted by session id: a record batch, or what is made into some by pieces."""
+    """Rows, one per session, sorted by session id: a record batch, or a source of batches.
+
+    Each piece that `slice` gives is a record batch.
+    """
 
     @property
     def schema(self) -> pa.Schema:
-        """Of each piece."""
+        """The schema of each piece."""
 
     def __len__(self) -> int: ...
 
     def slice(self, start: int, length: int) -> pa.RecordBatch:
-        """The rows from one place on; fewer at the end."""
+        """The rows `start` to `start + length`; fewer if there are no more."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A kind of rows that is written to files and tables, made of batches with a row per session.
+    """Rows that are written to files and tables: the records, or the summaries.
 
-    Its functions are a module's own, so that it is equal to what is left of it after a journey.
+    They are made of batches with a row per session. All functions are module-level ones, so that a
+    pickled copy compares equal to the original.
 
     Attributes:
-      schema: the name of its Avro schema.
-      files: what the names of its files begin with.
+      schema: the name of the Avro schema of the rows.
+      files: the beginning of the files' names, which is also a word for the rows.
       id_field: the field with the session's id.
       ended_field: the field with the session's end, by whose day a table is partitioned.
-      partition: what the names of directories by day begin with.
-      layout: all columns that a batch may have for it, `batches.KEYS` first.
-      to_rows: a batch to the rows that are written, schema `arrow_schema(schema)`.
-      to_avro: a batch to the same rows in Avro's binary encoding, those of a session end to end.
-      rows_per_session: of batches of a schema.
-      csv_columns: the columns that a CSV file has.
+      partition: the beginning of the names of directories by day.
+      layout: all columns that a batch may have for these rows, `batches.KEYS` first.
+      to_rows: makes the rows of a batch, schema `arrow_schema(schema)`.
+      to_avro: makes the same rows in Avro's binary encoding, one value per session: its rows end to end.
+      rows_per_session: the number of rows that each session has in batches of a schema.
+      csv_columns: the columns of a CSV file.
     """
 
     schema: str
@@ -55,5 +59,5 @@ class Output:
         return pa.RecordBatch.from_pylist([], self.layout)
 
     def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Of a batch, which may have columns for other kinds too, those for this one."""
+        """The columns of a batch that these rows are made of; it may have columns for other outputs."""
         return batch.select([name for name in batch.schema.names if name in self.layout.names])

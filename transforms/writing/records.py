@@ -1,7 +1,4 @@
-"""The records of a session, one per metric: their rows, and their encoding in Avro. Pure; no Beam.
-
-Everything here is a function of the records alone: no clock, no random, no arrival order.
-"""
+"""The records of a session, one per metric: their rows, and their encoding in Avro. Pure; no Beam."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +21,7 @@ BULK_INSERT_COLUMNS = (
 
 
 def types_of(schema: pa.Schema) -> list[str]:
-    """The metrics of batches that have the columns of `metrics.schema_of`."""
+    """The metrics of batches with this schema (see `metrics.schema_of`), in the order of the records."""
     return [name for name in metric_types() if name in schema.names]
 
 
@@ -51,7 +48,14 @@ def names(session_ids: pa.Array, types: list[str]) -> pa.Array:
 
 
 def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
-    """Makes a record of each metric of each session, in order of type; schema as in the .avsc."""
+    """Makes a record of each metric of each session, in the order of sessions, then of types.
+
+    Args:
+      metrics: schema as `metrics.schema_of`; other columns are left out.
+
+    Returns:
+      Rows with the schema of the records.
+    """
     session_ids, types = metrics.column("session_id"), types_of(metrics.schema)
     values = np.stack([metrics.column(name).to_numpy() for name in types], axis=1)
     of_session = pa.array(np.repeat(np.arange(len(metrics)), len(types)))
@@ -68,7 +72,7 @@ def to_records(metrics: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _to_avro(metrics: pa.RecordBatch) -> pa.BinaryArray:
-    """As `encoding.avro_rows` has each record; what a session's records share is encoded once."""
+    """The records of each session as `avro_rows` encodes them; what they share is encoded once."""
     count, types = len(metrics), types_of(metrics.schema)
     name = joined(avro_texts(names(metrics.column("session_id"), types)))
     session_id = joined(avro_texts(metrics.column("session_id")))

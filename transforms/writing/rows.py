@@ -19,7 +19,7 @@ class ToRows(beam.PTransform):
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
-        """Applies the transform to computed metrics."""
+        """Applies the transform to `Metrics`."""
         return metrics.batches | beam.FlatMap(_to_rows).with_output_types(MetricRow)
 
 

@@ -12,7 +12,11 @@ from transforms.writing.outputs import Output
 
 
 def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
-    """The fields of the summaries, in their order, as `COLUMNS` has them."""
+    """The fields of the summaries, in the order of the schema, each as `COLUMNS` holds it.
+
+    Raises:
+      OutputError: the batch has no summaries.
+    """
     if not set(COLUMNS.names) <= set(batch.schema.names):
         raise OutputError(
             "there are no summaries of the sessions; nothing was published. "
@@ -27,16 +31,19 @@ def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array]:
 
 def _average(batch: pa.RecordBatch, side: str) -> pa.Array:
     divisor = np.maximum(batch.column(f"{side}_responses").to_numpy().astype(np.int64), 1)
-    # What there is not stays -1.
+    # A side without responses has a total of -1, and so has an average of -1: null.
     average_us, rest = np.divmod(batch.column(f"{side}_response_total_us").to_numpy(), divisor)
     return pa.array(average_us + (2 * rest >= divisor))
 
 
 def to_summaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The summaries of a batch that has `COLUMNS` beside the metrics, schema as in the .avsc.
+    """Makes a row of each session, in the order of sessions, with the schema of the summaries.
+
+    Args:
+      batch: with `COLUMNS` beside the metrics.
 
     Raises:
-      OutputError: it has none.
+      OutputError: the batch has no summaries.
     """
     schema = arrow_schema(SUMMARY_SCHEMA)
     arrays = []
@@ -59,7 +66,7 @@ def _to_avro(batch: pa.RecordBatch) -> pa.BinaryArray:
     return avro_rows(columns, SUMMARY_SCHEMA)
 
 
-def _one(_: pa.Schema) -> int:
+def _one_row_per_session(_: pa.Schema) -> int:
     return 1
 
 
@@ -72,6 +79,6 @@ SUMMARIES_OUTPUT = Output(
     layout=pa.schema([*KEYS, *COLUMNS]),
     to_rows=to_summaries,
     to_avro=_to_avro,
-    rows_per_session=_one,
+    rows_per_session=_one_row_per_session,
     csv_columns=tuple(arrow_schema(SUMMARY_SCHEMA).names),
 )

@@ -26,13 +26,14 @@ from transforms.bigquery import (
 from transforms.errors import OutputError
 from transforms.folding.metrics import MAX_VALUE
 from transforms.instants import DAY_US, EPOCH
-from transforms.writing.encoders import encode
+from transforms.writing.encoders import encode_avro
 from transforms.writing.outputs import Output
 from transforms.writing.records import RECORDS_OUTPUT
 
 FILES_PER_LOAD = 10_000
 
-RECORDS_PER_UPLOAD = 1 << 21  # some ten megabytes, deflated
+# Some ten megabytes, deflated.
+RECORDS_PER_UPLOAD = 1 << 21
 
 PARTITIONS_PER_STATEMENT = 4_000
 
@@ -44,21 +45,21 @@ class TableRange:
     """The rows of a table that a run replaces: those of the sessions that ended in a range.
 
     Attributes:
-      table: the table; it is made where there is none.
+      table: the table; it is made if it does not exist.
       closed_us: the range; without bounds it is the whole table.
-      kind: what its rows are.
+      output: what its rows are.
     """
 
     table: Table
     closed_us: Range = (None, None)
-    kind: Output = RECORDS_OUTPUT
+    output: Output = RECORDS_OUTPUT
 
     def check(self) -> None:
-        """Looks at the dataset and the table, so that a mistake is told before any work.
+        """Checks the dataset and the table before any work.
 
         Raises:
-          JobError: they can't be had, the table is none or lacks a column, or no package for it is
-            installed.
+          JobError: the dataset does not exist or can't be read, the table is a view or lacks a column,
+            or the package for BigQuery is not installed.
         """
         client, missing = client_and_missing(self.table)
         with explained(self.table, OutputError):
@@ -76,23 +77,26 @@ class TableRange:
         if found.table_type not in (None, "TABLE"):
             raise OutputError(f"{self.table}: is a {found.table_type.lower()}, not a table")
         types = {f.name: f.field_type for f in found.schema if f.mode != "REPEATED"}
-        for field in bigquery_schema(self.kind.schema):
-            kind = types.pop(field["name"], "missing")
-            if TYPE_NAMES.get(kind, kind) != field["type"]:
+        for field in bigquery_schema(self.output.schema):
+            found_type = types.pop(field["name"], "missing")
+            if TYPE_NAMES.get(found_type, found_type) != field["type"]:
                 raise OutputError(
-                    f"{self.table}: column {field['name']} is {kind}, it must be {field['type']}"
+                    f"{self.table}: column {field['name']} is {found_type}, it must be "
+                    f"{field['type']}"
                 )
         needed = [f.name for f in found.schema if f.name in types and f.mode == "REQUIRED"]
         if needed:
             raise OutputError(
-                f"{self.table}: column {needed[0]} is REQUIRED, and {self.kind.files} have no such field"
+                f"{self.table}: column {needed[0]} is REQUIRED, and {self.output.files} have no such "
+                "field"
             )
 
     def replace(self, files: Iterable[tuple[str, int]], run: str) -> None:
         """Puts the rows of Avro files in place of the range's rows, at once or not at all.
 
-        They are loaded into a table beside it, which expires by itself. Jobs are named after the run:
-        called again, it waits for those that there are and starts no second one.
+        The files are loaded into a table beside this one, which expires by itself; one statement then
+        moves its rows. Jobs are named after the run: called again, it waits for the jobs that exist
+        and starts no second one.
 
         Args:
           files: their paths, all of this machine or all `gs://`, and the numbers of their rows.
@@ -101,57 +105,45 @@ class TableRange:
         Raises:
           OutputError: the table is as it was.
         """
-        files = sorted(files)
         client, missing = client_and_missing(self.table)
+        staging = self.table._replace(table=f"{self.table.table}_staging_{run}")
         with explained(self.table, OutputError):
             dataset = client.get_dataset(".".join(self.table[:2]))
-            client.create_table(_described(self.table, self.kind), exists_ok=True)
-            staging = self.table._replace(table=f"{self.table.table}_staging_{run}")
-            client.create_table(_staged(staging, self.kind), exists_ok=True)
-
-            def once(name: str, start: Callable[..., Any]) -> Any:
-                job_id = f"session-{self.kind.files}-{run}-{name}"
-                try:
-                    return client.get_job(job_id, location=dataset.location)
-                except missing:
-                    pass
-                try:
-                    return start(job_id=job_id, location=dataset.location)
-                except import_client("google.api_core.exceptions").Conflict:
-                    return client.get_job(job_id, location=dataset.location)
-
-            loads = [
-                once(
-                    f"load-{number:05d}",
-                    functools.partial(_load, client, self.kind, staging, paths),
-                )
-                for number, paths in enumerate(_groups(files))
-            ]
-            loaded = sum(job.result().output_rows for job in loads)
-            expected = sum(number for _, number in files)
-            if loaded != expected:
-                raise OutputError(
-                    f"{self.table}: {loaded:,} of {expected:,} {self.kind.files} were loaded; "
-                    "nothing was replaced"
-                )
-
-            def query(name: str, statement: str) -> Any:
-                job = once(name, functools.partial(client.query, statement, job_retry=None))
-                return job.result()
-
-            edges_us = self._edges_us(staging, functools.partial(query, "days"))
-            query("replace", self._statement(staging, edges_us))
+            client.create_table(_described(self.table, self.output), exists_ok=True)
+            client.create_table(_staged(staging, self.output), exists_ok=True)
+            prefix = f"session-{self.output.files}-{run}"
+            jobs = _Jobs(client, missing, dataset.location, prefix)
+            self._load(jobs, staging, sorted(files))
+            edges_us = self._edges_us(staging, functools.partial(jobs.query, "days"))
+            jobs.query("replace", self._statement(staging, edges_us))
         # The table has its rows: what is left over is no reason to fail.
         with contextlib.suppress(OutputError), explained(staging, OutputError):
             client.delete_table(str(staging), not_found_ok=True)
 
+    def _load(self, jobs: "_Jobs", staging: Table, files: Sequence[tuple[str, int]]) -> None:
+        """Loads files into the staging table; all load jobs run at the same time."""
+        loads = [
+            jobs.once(
+                f"load-{number:05d}",
+                functools.partial(_load, jobs.client, self.output, staging, paths),
+            )
+            for number, paths in enumerate(_groups(files))
+        ]
+        loaded = sum(job.result().output_rows for job in loads)
+        expected = sum(number for _, number in files)
+        if loaded != expected:
+            raise OutputError(
+                f"{self.table}: {loaded:,} of {expected:,} {self.output.files} were loaded; "
+                "nothing was replaced"
+            )
+
     def _edges_us(self, staging: Table, query: Callable[[str], Any]) -> list[int]:
-        """Where the range is cut, so that no statement changes more partitions than one may."""
+        """Where the range is cut, so that no statement changes more partitions than BigQuery allows."""
         start, end = self.closed_us
         most_us = (PARTITIONS_PER_STATEMENT - 1) * DAY_US
         if start is not None and end is not None and end - start <= most_us:
             return []
-        ended = self.kind.ended_field
+        ended = self.output.ended_field
         rows = query(
             f"SELECT DISTINCT DATE({ended}) AS day FROM (SELECT {ended} FROM `{self.table}` "
             f"WHERE {condition_of(self.closed_us, ended)} UNION ALL SELECT {ended} FROM `{staging}`) "
@@ -161,7 +153,7 @@ class TableRange:
         return [day * DAY_US for day in days[PARTITIONS_PER_STATEMENT::PARTITIONS_PER_STATEMENT]]
 
     def _statement(self, staging: Table, edges_us: Sequence[int]) -> str:
-        """One MERGE with a condition that is never true; where one may not do it all, a transaction."""
+        """Replaces the rows: a MERGE for each part of the range; if there are several, a transaction."""
         start, end = self.closed_us
         merges = [
             self._merge(staging, closed_us)
@@ -172,8 +164,9 @@ class TableRange:
         return ";\n".join(["BEGIN TRANSACTION", *merges, "COMMIT TRANSACTION;"])
 
     def _merge(self, staging: Table, closed_us: Range) -> str:
-        names = ", ".join(field["name"] for field in bigquery_schema(self.kind.schema))
-        ended = self.kind.ended_field
+        """A MERGE whose condition is never true: all rows of the range go, all staged ones come."""
+        names = ", ".join(field["name"] for field in bigquery_schema(self.output.schema))
+        ended = self.output.ended_field
         return (
             f"MERGE `{self.table}` AS T\n"
             f"USING (SELECT * FROM `{staging}` WHERE {condition_of(closed_us, ended)}) AS S\n"
@@ -183,22 +176,54 @@ class TableRange:
         )
 
 
-def check_rows(kind: Output, batch: pa.RecordBatch) -> None:
-    """Looks at the batch that rows of a kind are made of.
+@dataclasses.dataclass(frozen=True)
+class _Jobs:
+    """The jobs of one run, each of which is started once, however often it is asked for.
+
+    Attributes:
+      client: starts them.
+      missing: what the client raises for a job that does not exist.
+      location: of the dataset.
+      prefix: what their names begin with; no other run has it.
+    """
+
+    client: Any
+    missing: Any
+    location: str
+    prefix: str
+
+    def once(self, name: str, start: Callable[..., Any]) -> Any:
+        """The job of a name, started if it does not exist."""
+        job_id = f"{self.prefix}-{name}"
+        with contextlib.suppress(self.missing):
+            return self.client.get_job(job_id, location=self.location)
+        try:
+            return start(job_id=job_id, location=self.location)
+        except import_client("google.api_core.exceptions").Conflict:
+            return self.client.get_job(job_id, location=self.location)
+
+    def query(self, name: str, statement: str) -> Any:
+        """The result of a statement that is run once."""
+        start = functools.partial(self.client.query, statement, job_retry=None)
+        return self.once(name, start).result()
+
+
+def check_rows(output: Output, batch: pa.RecordBatch) -> None:
+    """Checks the batch that the rows of an output are made of.
 
     Raises:
-      OutputError: a row would not be as the schema says.
+      OutputError: a row would not be as the schema requires.
     """
 
     def fail(what: str) -> None:
-        raise OutputError(f"{kind.files}: a row {what}; nothing was published")
+        raise OutputError(f"{output.files}: a row {what}; nothing was published")
 
     values = [field.name for field in batch.schema if field.type == pa.int32()]
     bounds = {name: (0, MAX_VALUE) for name in values}
     bounds["ended_at_us"] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
     for field in batch.schema:
         column = batch.column(field.name)
-        if column.null_count and not kind.layout.field(field.name).nullable:
+        if column.null_count and not output.layout.field(field.name).nullable:
             fail(f"without {field.name}")
         if field.name in bounds and len(batch):
             least, most = bounds[field.name]
@@ -213,20 +238,20 @@ def _micros(utc: datetime.datetime) -> int:
     return (utc - EPOCH.replace(tzinfo=None)) // datetime.timedelta(microseconds=1)
 
 
-def _described(table: Table, kind: Output) -> Any:
+def _described(table: Table, output: Output) -> Any:
     bigquery = import_client("google.cloud.bigquery")
-    fields = bigquery_schema(kind.schema)
+    fields = bigquery_schema(output.schema)
     made = bigquery.Table(
         str(table), [bigquery.SchemaField.from_api_repr(field) for field in fields]
     )
-    made.description = avro_schema(kind.schema)["doc"]
-    made.time_partitioning = bigquery.TimePartitioning(field=kind.ended_field)
-    made.clustering_fields = [kind.id_field]
+    made.description = avro_schema(output.schema)["doc"]
+    made.time_partitioning = bigquery.TimePartitioning(field=output.ended_field)
+    made.clustering_fields = [output.id_field]
     return made
 
 
-def _staged(table: Table, kind: Output) -> Any:
-    made = _described(table, kind)
+def _staged(table: Table, output: Output) -> Any:
+    made = _described(table, output)
     made.time_partitioning = made.clustering_fields = None
     made.description = "Rows on their way into the table; expires by itself."
     made.expires = datetime.datetime.now(datetime.timezone.utc) + _STAGING_LASTS
@@ -255,7 +280,7 @@ def _is_in_cloud(path: str) -> bool:
 
 
 def _load(
-    client: Any, kind: Output, staging: Table, paths: Sequence[str], job_id: str, location: str
+    client: Any, output: Output, staging: Table, paths: Sequence[str], job_id: str, location: str
 ) -> Any:
     bigquery = import_client("google.cloud.bigquery")
     config = bigquery.LoadJobConfig(
@@ -267,12 +292,12 @@ def _load(
     options = {"job_id": job_id, "location": location, "job_config": config}
     if _is_in_cloud(paths[0]):
         return client.load_table_from_uri(list(paths), str(staging), **options)
-    return client.load_table_from_file(io.BytesIO(_joined(kind, paths)), str(staging), **options)
+    return client.load_table_from_file(io.BytesIO(_joined(output, paths)), str(staging), **options)
 
 
-def _joined(kind: Output, paths: Sequence[str]) -> bytes:
+def _joined(output: Output, paths: Sequence[str]) -> bytes:
     """The blocks of several of our Avro files after one header, which they have in common."""
-    header = b"".join(encode(kind, kind.empty(), "avro"))
+    header = b"".join(encode_avro(output, output.empty()))
     pieces = [header]
     for path in paths:
         with open(path, "rb") as file:

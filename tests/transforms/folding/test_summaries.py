@@ -30,7 +30,7 @@ from transforms import (
 from transforms.folding.shard import fold_shard
 from transforms.folding.summaries import SUMMARY_SCHEMA, sort_within
 from transforms.policy import Policy
-from transforms.writing.encoders import ENCODERS, encode
+from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT, to_summaries
 
 S = 1_000_000
@@ -255,12 +255,14 @@ def text_of(value: object) -> object:
 
 
 def test_avro_is_read_by_fastavro():
-    content = b"".join(encode(SUMMARIES_OUTPUT, example(), "avro"))
+    content = b"".join(ENCODERS["avro"](SUMMARIES_OUTPUT, example()))
     reader = fastavro.reader(io.BytesIO(content))
     assert json.loads(reader.metadata["avro.schema"]) == avro_schema(SUMMARY_SCHEMA)
     assert list(reader) == rows_of(example())
     assert (
-        list(fastavro.reader(io.BytesIO(b"".join(encode(SUMMARIES_OUTPUT, example()[:0], "avro")))))
+        list(
+            fastavro.reader(io.BytesIO(b"".join(ENCODERS["avro"](SUMMARIES_OUTPUT, example()[:0]))))
+        )
         == []
     )
     assert all(fastavro.validate(row, avro_schema(SUMMARY_SCHEMA)) for row in rows_of(example()))
@@ -275,16 +277,16 @@ def test_avro_bytes_are_those_of_fastavro():
 
 
 def test_parquet_has_the_descriptions():
-    file = pq.ParquetFile(io.BytesIO(b"".join(encode(SUMMARIES_OUTPUT, example(), "parquet"))))
+    file = pq.ParquetFile(io.BytesIO(b"".join(ENCODERS["parquet"](SUMMARIES_OUTPUT, example()))))
     assert file.schema_arrow.equals(arrow_schema(SUMMARY_SCHEMA), check_metadata=True)
     assert file.read().to_pylist() == rows_of(example())
 
 
 def test_json_lines_and_csv():
     rows = [{name: text_of(v) for name, v in row.items()} for row in rows_of(example())]
-    lines = b"".join(encode(SUMMARIES_OUTPUT, example(), "jsonl")).decode().splitlines()
+    lines = b"".join(ENCODERS["jsonl"](SUMMARIES_OUTPUT, example())).decode().splitlines()
     assert [json.loads(line) for line in lines] == rows
-    content = b"".join(encode(SUMMARIES_OUTPUT, example(), "csv"))
+    content = b"".join(ENCODERS["csv"](SUMMARIES_OUTPUT, example()))
     texts = pa.csv.read_csv(
         io.BytesIO(content),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
@@ -400,7 +402,7 @@ def test_in_a_pipeline_of_ones_own(inputs, tmp_path, summarize, is_page):
     out, summaries = str(tmp_path / "out"), str(tmp_path / "summaries")
     page = ReportPage(str(tmp_path / "page.html"))
     made = {"report": page} if is_page else {"summaries": summaries}
-    _ = computed | WriteMetrics(out, "jsonl", **made)
+    _ = computed | WriteMetrics(out, output_format="jsonl", **made)
     if summarize:
         pipeline.run()
         if is_page:
