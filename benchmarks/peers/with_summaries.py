@@ -15,4 +15,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_and_exit(main)  # which ends as the job does
+    # Ends the process in the same way as the job.
+    run_and_exit(main)
