@@ -4,7 +4,7 @@
 batch, the rejects and the counts. Pure functions; no Beam.
 """
 
-from typing import NamedTuple, SupportsInt
+from typing import Literal, NamedTuple, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +64,23 @@ SUMMARIES = pa.schema(
     [arrow_schema("messaging_session_summary").field(n) for n in aliases("summaries")]
 )
 """Those fields of a summary that a report is made of."""
+
+Kind = Literal["messages", "sessions", "records"]
+"""What the rows of a batch are, where batches of several kinds travel in one PCollection."""
+
+
+def kind_of(batch: pa.RecordBatch) -> Kind:
+    """Tells what the rows of a batch are, from its columns.
+
+    Args:
+      batch: of layout `MESSAGES`, whole or narrowed for the shuffle (`keying.sharding.narrow`), of
+        layout `SESSIONS`, or of layout `SALESFORCE_RECORDS`.
+    """
+    names = batch.schema.names
+    if "message_id" in names:
+        return "messages"
+    return "records" if "metric_type" in names else "sessions"
+
 
 Counts = dict[str, int]
 

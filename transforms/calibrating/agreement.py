@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import metric_types
-from transforms.batches import MAX_VALUE, SALESFORCE_RECORDS, Counts
+from transforms.batches import MAX_VALUE, SALESFORCE_RECORDS, Counts, kind_of
 from transforms.folding.messages import is_late
 from transforms.folding.metrics import METRICS
 from transforms.folding.shard import Shard, order_shard
@@ -110,13 +110,12 @@ def _gather(
     batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts
 ) -> tuple[Shard, ComparedRecords]:
     """What there is to fold in a shard, and to compare it with."""
-    of_records = [batch for batch in batches if "metric_type" in batch.schema.names]
-    others = [batch for batch in batches if "metric_type" not in batch.schema.names]
-    shard = order_shard(others, policy, counts)
+    of_records = [batch for batch in batches if kind_of(batch) == "records"]
+    shard = order_shard(batches, policy, counts)
     known = [
         batch.column("session_id").unique().cast(pa.string())
-        for batch in others
-        if "message_id" not in batch.schema.names
+        for batch in batches
+        if kind_of(batch) == "sessions"
     ]
     ids = pa.chunked_array(known, pa.string())
     records = match_records(of_records, shard.sessions, ids, counts)

@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import Counts
+from transforms.batches import Counts, kind_of
 from transforms.collections import COUNTS, Batches, Metrics
 from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.folding.sessions import Sample, sample_sessions
@@ -60,8 +60,7 @@ class ComputeSessionMetrics(beam.PTransform):
 
 
 def _sample(batch: pa.RecordBatch, policy: Policy) -> Iterable[Sample]:
-    is_of_messages = "message_id" in batch.schema.names
-    return () if is_of_messages else sample_sessions(batch, policy)
+    return sample_sessions(batch, policy) if kind_of(batch) == "sessions" else ()
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

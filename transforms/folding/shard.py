@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from transforms.batches import Counts, add_count
+from transforms.batches import Counts, add_count, kind_of
 from transforms.folding import summaries
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
 from transforms.folding.metrics import DEFAULT_METRICS, values_of
@@ -84,10 +84,8 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
       policy: which sessions; nothing else of it is used.
       counts: the fate of what is left out is added to it.
     """
-    of_messages = [batch for batch in batches if "message_id" in batch.schema.names]
-    sessions = concat_sessions(
-        [batch for batch in batches if "message_id" not in batch.schema.names]
-    )
+    of_messages = [batch for batch in batches if kind_of(batch) == "messages"]
+    sessions = concat_sessions([batch for batch in batches if kind_of(batch) == "sessions"])
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
     known = sessions.column("session_id").dictionary

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.batches import MESSAGES, NO_SEQUENCE
+from transforms.batches import NO_SEQUENCE, kind_of
 from transforms.plumbing import texts
 
 SHARD_BYTES = 32 << 20  # of canonical columns: a few hundred thousand messages
@@ -29,7 +29,7 @@ def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
     Message ids that are all UUIDs have 16 bytes instead of 36; a sequence that no message has is left
     out. Other batches are given back as they are.
     """
-    if batch.schema != MESSAGES:
+    if kind_of(batch) != "messages":
         return batch
     if pc.all(pc.equal(batch.column("sequence"), NO_SEQUENCE)).as_py():
         batch = batch.drop_columns(["sequence"])
