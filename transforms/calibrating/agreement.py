@@ -16,6 +16,7 @@ from transforms.folding.messages import is_late
 from transforms.folding.metrics import METRICS
 from transforms.folding.shard import Shard, order_shard
 from transforms.folding.turns import Folded, Int64s, fold
+from transforms.plumbing.runs import run_edges
 from transforms.policy import SWITCHES, Policy, policies, switches_changed
 
 COMPARED, EXACT, WITHIN_1_S = range(3)
@@ -154,9 +155,8 @@ def match_records(
     kept = np.flatnonzero(session >= 0)
     order = kept[np.lexsort((value[kept], session[kept], metric[kept]))]
     session, metric, value = session[order], metric[order], value[order]
-    starts = np.ones(len(order) + 1, bool)  # of the records of one session and type, by value
-    starts[1:-1] = (metric[1:] != metric[:-1]) | (session[1:] != session[:-1])
-    edges = np.flatnonzero(starts)
+    # Runs of records of one type and session; within a run by value.
+    edges = run_edges(metric, session)
     first, size = edges[:-1], np.diff(edges)
     agree = value[first] == value[edges[1:] - 1]
     first, stated = first[agree], np.ones(np.count_nonzero(agree), bool)
