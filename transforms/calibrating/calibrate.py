@@ -94,7 +94,7 @@ class _ShardDoFn(OverlappingDoFn):
 class _CalibrateShard(_ShardDoFn):
     stage = "fold"
 
-    def jobs(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Task]:
+    def tasks(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Task]:
         def work(batches: list[pa.RecordBatch]) -> Done:
             agreement, counts = calibrate_shard(batches, extra)
             rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
@@ -106,7 +106,7 @@ class _CalibrateShard(_ShardDoFn):
 class _DifferencesOfShard(_ShardDoFn):
     stage = "differ"
 
-    def jobs(
+    def tasks(
         self, element: tuple[int, Iterable[bytes]], extra: tuple[Policy, bool]
     ) -> Iterator[Task]:
         policy, all_exact = extra

@@ -319,7 +319,7 @@ class _ReadParts(OverlappingDoFn):
     def __init__(self, inputs: Mapping[str, _Input]):
         self._inputs = inputs
 
-    def jobs(self, element: FilePart, extra: Mapping[str, str]) -> Iterator[Task]:
+    def tasks(self, element: FilePart, extra: Mapping[str, str]) -> Iterator[Task]:
         kind, path, part = element
         one = self._inputs[kind]
         if isinstance(part, Stream):

@@ -189,6 +189,9 @@ def long_session_id(session_id: str) -> str:
 
     Three chunks of five characters give a check character each: bit i is set where character i is
     an upper-case letter, the five bits index A-Z0-5.
+
+    >>> long_session_id("0Mwbb000007MGoT")
+    '0Mwbb000007MGoTCAW'
     """
     if not _SHORT_SESSION_ID.fullmatch(session_id):
         return session_id

@@ -323,7 +323,7 @@ class _WriteFile(OverlappingDoFn):
         self._targets = targets
         self._coder = RecordBatchCoder()
 
-    def jobs(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
+    def tasks(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
         key, encoded = element
         yield functools.partial(self._write, key, list(encoded), extra)
 
