@@ -4,17 +4,22 @@ import functools
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
-
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import InputError
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
 
 _LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+
+
+@functools.cache
+def _filesystems() -> Any:
+    """Beam's filesystems. Beam, which takes a second to load, is loaded when one is needed."""
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
 
 
 def is_local(path: str) -> bool:
@@ -30,8 +35,10 @@ def open_input(path: str) -> IO[bytes]:
     """
     if is_local(path):
         return open(path, "rb")
+    from apache_beam.io.filesystem import CompressionTypes
+
     try:
-        return _Remote(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))  # type: ignore[return-value]
+        return _Remote(_filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED))  # type: ignore[return-value]
     except Exception as error:  # each store has errors of its own
         raise OSError(reason(error)) from error
 
@@ -81,10 +88,10 @@ def match(pattern: str) -> list[tuple[str, int]]:
     if is_local(pattern) and os.path.isdir(pattern):
         raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
     try:
-        check_credentials(pattern)
+        check_filesystem(pattern)
         # Beam finds nothing for a pattern without a directory.
         is_bare = is_local(pattern) and not os.path.dirname(pattern)
-        (result,) = FileSystems.match([os.path.join(os.curdir, pattern) if is_bare else pattern])
+        (result,) = _filesystems().match([os.path.join(os.curdir, pattern) if is_bare else pattern])
     except Exception as error:
         raise InputError(f"{pattern}: can't be listed: {reason(error)}") from error
     found = ((m.path, m.size_in_bytes) for m in result.metadata_list)
@@ -97,14 +104,71 @@ def match(pattern: str) -> list[tuple[str, int]]:
     return files
 
 
-def check_credentials(path: str) -> None:
-    """Finds Google's credentials, for a gs:// path; Beam would look for them for half a minute.
+def read(path: str) -> bytes:
+    """The content of a file."""
+    with _filesystems().open(path) as file:
+        return file.read()
+
+
+def create(path: str) -> IO[bytes]:
+    """Opens a file for writing. In a store the file appears, whole, when it is closed."""
+    return _filesystems().create(path)
+
+
+def names_in(top: str) -> set[str]:
+    """The files at any depth of a directory, by their paths within it; none if it does not exist."""
+    (found,) = _filesystems().match([f"{top}/**"])
+    return {file.path[len(top) + 1 :] for file in found.metadata_list}
+
+
+def last_updated(path: str) -> float | None:
+    """The time of a file's last change, in seconds since the epoch; None if it does not exist."""
+    (found,) = _filesystems().match([path])
+    return max((file.last_updated_in_seconds for file in found.metadata_list), default=None)
+
+
+def rename(old: Sequence[str], new: Sequence[str]) -> None:
+    """Moves files of one filesystem, `old[i]` to `new[i]`, each over whatever is there."""
+    _filesystems().rename(list(old), list(new))
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Deletes files of one filesystem.
+
+    On Cloud Storage a hundred go into one request; `FileSystems.delete` makes three requests a file.
+    There a file that does not exist is no error.
+    """
+    paths = list(paths)
+    if not paths or not paths[0].startswith("gs://"):
+        _filesystems().delete(paths)
+        return
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.gcp.gcsio import GcsIO
+
+    failed = {path: error for path, error in GcsIO().delete_batch(paths) if error}
+    if failed:
+        raise BeamIOError("can't be deleted", failed)
+
+
+def bucket_of(path: str) -> tuple[Any, str]:
+    """The client's object for the bucket of a gs:// path, and the name of the file in it."""
+    from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
+
+    bucket, name = parse_gcs_path(path)
+    return GcsIO().client.bucket(bucket), name
+
+
+def check_filesystem(path: str) -> None:
+    """Finds the filesystem of a path and, for gs://, Google's credentials.
+
+    Beam alone would look for credentials for half a minute.
 
     Raises:
-      google.auth.exceptions.DefaultCredentialsError: there are none.
+      Exception: one of the two is missing; `reason` makes a line of it.
     """
     if path.startswith("gs://") and "STORAGE_EMULATOR_HOST" not in os.environ:
         _find_credentials()
+    _filesystems().get_filesystem(path)
 
 
 @functools.cache
@@ -112,14 +176,14 @@ def _find_credentials() -> None:
     try:
         import google.auth
     except ImportError:
-        return  # of which the filesystem says more
+        return  # the filesystem then says what to install
     google.auth.default()
 
 
 def reason(error: Any) -> str:
     """The one line, without a path, for what a filesystem says, and what to do about it."""
-    while isinstance(error, BeamIOError) and error.exception_details:
-        error = next(iter(error.exception_details.values()))
+    while details := getattr(error, "exception_details", None):  # of a BeamIOError
+        error = next(iter(details.values()))
     error = _first_cause(error)
     if (
         getattr(error, "response", None) is not None
