@@ -4,7 +4,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
@@ -81,7 +81,7 @@ def match(pattern: str) -> list[tuple[str, int]]:
     if is_local(pattern) and os.path.isdir(pattern):
         raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
     try:
-        check_credentials(pattern)
+        check_filesystem(pattern)
         # Beam finds nothing for a pattern without a directory.
         is_bare = is_local(pattern) and not os.path.dirname(pattern)
         (result,) = FileSystems.match([os.path.join(os.curdir, pattern) if is_bare else pattern])
@@ -97,14 +97,62 @@ def match(pattern: str) -> list[tuple[str, int]]:
     return files
 
 
-def check_credentials(path: str) -> None:
-    """Finds Google's credentials, for a gs:// path; Beam would look for them for half a minute.
+def read(path: str) -> bytes:
+    """The content of a file."""
+    with FileSystems.open(path) as file:
+        return file.read()
+
+
+def create(path: str) -> IO[bytes]:
+    """Opens a file for writing. In a store the file appears, whole, when it is closed."""
+    return FileSystems.create(path)
+
+
+def names_in(top: str) -> set[str]:
+    """The files at any depth of a directory, by their paths within it; none if it does not exist."""
+    (found,) = FileSystems.match([f"{top}/**"])
+    return {file.path[len(top) + 1 :] for file in found.metadata_list}
+
+
+def last_updated(path: str) -> float | None:
+    """The time of a file's last change, in seconds since the epoch; None if it does not exist."""
+    (found,) = FileSystems.match([path])
+    return max((file.last_updated_in_seconds for file in found.metadata_list), default=None)
+
+
+def rename(old: Sequence[str], new: Sequence[str]) -> None:
+    """Moves files of one filesystem, `old[i]` to `new[i]`, each over whatever is there."""
+    FileSystems.rename(list(old), list(new))
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Deletes files of one filesystem.
+
+    On Cloud Storage a hundred go into one request; `FileSystems.delete` makes three requests a file.
+    There a file that does not exist is no error.
+    """
+    paths = list(paths)
+    if not paths or not paths[0].startswith("gs://"):
+        FileSystems.delete(paths)
+        return
+    from apache_beam.io.gcp.gcsio import GcsIO
+
+    failed = {path: error for path, error in GcsIO().delete_batch(paths) if error}
+    if failed:
+        raise BeamIOError("can't be deleted", failed)
+
+
+def check_filesystem(path: str) -> None:
+    """Finds the filesystem of a path and, for gs://, Google's credentials.
+
+    Beam alone would look for credentials for half a minute.
 
     Raises:
-      google.auth.exceptions.DefaultCredentialsError: there are none.
+      Exception: one of the two is missing; `reason` makes a line of it.
     """
     if path.startswith("gs://") and "STORAGE_EMULATOR_HOST" not in os.environ:
         _find_credentials()
+    FileSystems.get_filesystem(path)
 
 
 @functools.cache
@@ -112,7 +160,7 @@ def _find_credentials() -> None:
     try:
         import google.auth
     except ImportError:
-        return  # of which the filesystem says more
+        return  # the filesystem then says what to install
     google.auth.default()
 
 

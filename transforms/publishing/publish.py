@@ -26,7 +26,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import OutputError
-from transforms.files import check_credentials, is_local, reason
+from transforms.files import check_filesystem, is_local, reason
 from transforms.publishing.leases import LEASE_S, HeldError, Lease
 
 SUCCESS = "_SUCCESS"
@@ -205,7 +205,7 @@ def check_file(path: str) -> None:
     if is_local(path):
         return
     try:
-        check_credentials(path)
+        check_filesystem(path)
         FileSystems.create(f"{path}.part").close()
         _delete([f"{path}.part"])
     except Exception as error:
@@ -330,8 +330,7 @@ def _prepare_remote(output: str) -> None:
     if output.rstrip("/").count("/") < 3:
         raise OutputError(f"{output}: is a whole bucket; name a directory in it")
     try:
-        check_credentials(output)
-        FileSystems.get_filesystem(output)
+        check_filesystem(output)
         if output.startswith("gs://") and staging not in _LEASES:
             _LEASES[staging] = Lease(f"{staging}/{_LEASE}")
         if _PLAN in _names_in(staging):
