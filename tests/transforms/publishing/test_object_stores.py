@@ -2,12 +2,10 @@
 
 import csv
 import gzip
-import http.client
 import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import traceback
@@ -20,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-import urllib3
 
 from tests.support import cli
 from tests.support.cli import ROOT, RUNNER, output_bytes
@@ -28,7 +25,6 @@ from tests.support.emulators import EXPIRED, FORBIDDEN, Storage
 from tests.support.metrics import make_small
 from tests.support.publishing import NEW, NEXT, OLD, USERS, owned
 from transforms.errors import OutputError
-from transforms.files import open_input, reason
 from transforms.publishing import leases
 from transforms.publishing import publish as publishing
 from transforms.reading.formats import format_of
@@ -207,36 +203,6 @@ def test_a_file_that_is_gone_while_it_is_read(suffix, storage, run, tmp_path, mo
         "can't be read: reading broke off (the store answers 404); run the same again",
     ]
     assert found == {f"session-metrics: {path}: {text}\n" for text in said}
-
-
-@pytest.mark.parametrize("attempts", [1, 2])
-def test_a_store_that_does_not_answer(attempts, storage, monkeypatch):
-    """What the client says of its tries, of hosts and of objects in memory is left out."""
-    from google.api_core.retry import Retry
-
-    path = storage.put("m.csv", b"")
-    with open_input(path) as file:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/"
-
-        def go_astray(*_: Any, **__: Any) -> bytes:
-            return requests.get(nowhere).content
-
-        call = Retry(lambda error: True, timeout=0)(go_astray) if attempts > 1 else go_astray
-        monkeypatch.setattr(file._file._blob, "download_as_bytes", call)
-        with pytest.raises(OSError) as told:
-            file.read()
-    assert str(told.value) == (
-        "reading broke off (Failed to establish a new connection: [Errno 111] Connection refused); "
-        "run the same again"
-    )
-
-
-def test_bytes_of_a_file_are_in_no_error():
-    inner = http.client.IncompleteRead(b"private words", 9)
-    outer = urllib3.exceptions.ProtocolError("Connection broken", inner)
-    error = requests.exceptions.ChunkedEncodingError(outer)
-    assert reason(error) == "IncompleteRead(13 bytes read, 9 more expected)"
 
 
 # Writing.
