@@ -129,3 +129,55 @@ def each_case() -> Any:
     """Runs a test with each `talk`, `policy` and `expected`."""
     ids = [" ".join([case.talk, *case.policy.values()]) for case in CASES]
     return pytest.mark.parametrize(("talk", "policy", "expected"), CASES, ids=ids)
+
+
+INSTANTS = [
+    # Two messages of one instant, the end user's and an agent's: (message id, sequence) of each, and
+    # whether the end user's comes first.
+    (("z", 1), ("a", 2), True),
+    (("a", 2), ("z", 1), False),
+    (("b", 2), ("x", 1), False),
+    # Without a sequence comes first.
+    (("z", None), ("a", 0), True),
+    (("a", 0), ("z", None), False),
+    (("z", None), ("a", -5), True),
+    (("b", -5), ("x", None), False),
+    (("z", -5), ("a", 0), True),
+    # A sequence is a number, not a text.
+    (("a", 10), ("z", 9), False),
+    # The shorter id comes first, in characters.
+    (("9", None), ("10", None), True),
+    (("10", None), ("9", None), False),
+    (("é", None), ("zz", None), True),
+    # Then byte order, of UTF-8 and not of UTF-16: capitals first.
+    (("B", None), ("a", None), True),
+    (("a", None), ("B", None), False),
+    (("a", None), ("A", None), False),
+    (("é", None), ("z", None), False),
+    (("ab", None), ("aa", None), False),
+    (("\uffff", None), ("\U00010000", None), True),
+    (("\U00010000", None), ("\uffff", None), False),
+]
+
+
+def of_instant(end_user_is_first: bool) -> tuple[int, ...]:
+    """The values of such a pair at 5, if an agent writes once more at 9.
+
+    The agent has answered at once; or the end user at once and the agent at 9.
+    """
+    return (2, 0, 0, 1, 0, 0) if end_user_is_first else (2, 4, 0, 1, 4, 0)
+
+
+DUPLICATES = [
+    # Two messages of one id, (role, second, sequence), after the end user's question at 0: the first in
+    # order counts. That is the earlier, ...
+    (("Agent", 4, None), ("Agent", 9, None), (1, 4, 0, 1, 4, 0)),
+    # ... of one instant the one without a sequence, then the lower sequence, ...
+    (("Agent", 4, None), ("Bot", 4, 0), (1, 4, 0, 1, 4, 0)),
+    (("Bot", 4, None), ("Agent", 4, 0), (0, 0, 0, 1, 0, 0)),
+    (("Agent", 4, 1), ("Bot", 4, 2), (1, 4, 0, 1, 4, 0)),
+    # ... and of the very same place the end user, then the agent.
+    (("EndUser", 4, None), ("Agent", 4, None), (0, 0, 0, 2, 0, 0)),
+    (("Agent", 4, None), ("Bot", 4, None), (1, 4, 0, 1, 4, 0)),
+    (("EndUser", 4, None), ("Bot", 4, None), (0, 0, 0, 2, 0, 0)),
+]

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.support.cases import each_case, parse
+from tests.support.cases import DUPLICATES, INSTANTS, each_case, of_instant, parse
 from tests.support.oracle import metrics
 
 S = 1_000_000
@@ -72,37 +72,14 @@ def test_arrival_is_no_order():
     assert values(shuffled) == values(talk)
 
 
-@pytest.mark.parametrize(
-    ("end_user", "agent", "end_user_is_first"),
-    [
-        # (message id, sequence) of two messages at one instant
-        (("z", 1), ("a", 2), True),
-        (("a", 2), ("z", 1), False),
-        (("z", None), ("a", 0), True),  # without a sequence comes first
-        (("a", 0), ("z", None), False),
-        (("z", None), ("a", -5), True),
-        (("z", -5), ("a", 0), True),
-        (("a", 10), ("z", 9), False),  # a number, not a text
-        (("9", None), ("10", None), True),  # shorter first
-        (("10", None), ("9", None), False),
-        (("é", None), ("zz", None), True),  # in characters
-        (("B", None), ("a", None), True),  # byte order: capitals first
-        (("a", None), ("B", None), False),
-        (("ab", None), ("aa", None), False),
-        (("\uffff", None), ("\U00010000", None), True),  # of UTF-8, not of UTF-16
-        (("\U00010000", None), ("\uffff", None), False),
-    ],
-)
+@pytest.mark.parametrize(("end_user", "agent", "end_user_is_first"), INSTANTS)
 def test_two_messages_at_one_instant(end_user, agent, end_user_is_first):
     pair = [
         message(end_user[0], 5 * S, "EndUser", end_user[1]),
         message(agent[0], 5 * S, "Agent", agent[1]),
         message("later", 9 * S, "Agent", 99),
     ]
-    # First the end user: answered at once. Else the agent, whose wait the end user ended at once, and
-    # a response at 9.
-    expected = (2, 0, 0, 1, 0, 0) if end_user_is_first else (2, 4, 0, 1, 4, 0)
-    assert in_every_order(pair) == expected
+    assert in_every_order(pair) == of_instant(end_user_is_first)
 
 
 def test_the_instant_comes_before_the_sequence():
@@ -113,25 +90,12 @@ def test_the_instant_comes_before_the_sequence():
 # Duplicates
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        # The first in order counts: the earlier, ...
-        (message("x", 4 * S, "Agent"), message("x", 9 * S, "Agent"), (1, 4, 0, 1, 4, 0)),
-        # ... of one instant the one without a sequence, then the lower sequence, ...
-        (message("x", 4 * S, "Agent"), message("x", 4 * S, "Bot", 0), (1, 4, 0, 1, 4, 0)),
-        (message("x", 4 * S, "Bot"), message("x", 4 * S, "Agent", 0), (0, 0, 0, 1, 0, 0)),
-        (message("x", 4 * S, "Agent", 1), message("x", 4 * S, "Bot", 2), (1, 4, 0, 1, 4, 0)),
-        # ... and of the very same place the end user, then the agent.
-        (message("x", 4 * S, "EndUser"), message("x", 4 * S, "Agent"), (0, 0, 0, 2, 0, 0)),
-        (message("x", 4 * S, "Agent"), message("x", 4 * S, "Bot"), (1, 4, 0, 1, 4, 0)),
-        (message("x", 4 * S, "EndUser"), message("x", 4 * S, "Bot"), (0, 0, 0, 2, 0, 0)),
-    ],
-)
+@pytest.mark.parametrize(("first", "second", "expected"), DUPLICATES)
 def test_of_one_message_id_the_first_counts(first, second, expected):
     question = message("q", 0, "EndUser")
-    assert in_every_order([question, first, second]) == expected
-    assert in_every_order([question, first, second, first]) == expected
+    copies = [message("x", at_s * S, role, sequence) for role, at_s, sequence in (first, second)]
+    assert in_every_order([question, *copies]) == expected
+    assert in_every_order([question, *copies, copies[0]]) == expected
 
 
 def test_a_duplicate_that_is_not_next_to_the_first():

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.batches import messages, sessions
+from tests.support.cases import DUPLICATES, INSTANTS, of_instant
 from tests.support.shards import fold_any_order
 from transforms.batches import AGENT, BOT, END_USER, NO_SEQUENCE
 from transforms.folding.messages import (
@@ -40,21 +41,25 @@ def test_messages_of_other_sessions_are_counted():
     }
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        # e0, then at one instant an agent's and an end user's: which comes first decides the values
-        [("a", "m", 0, "EndUser"), ("a", "x", 5, "Agent", 1), ("a", "b", 5, "EndUser", 2)],
-        [("a", "m", 0, "EndUser"), ("a", "x", 5, "Agent"), ("a", "b", 5, "EndUser", -5)],
-        [("a", "m", 0, "EndUser"), ("a", "9", 5, "Agent"), ("a", "10", 5, "EndUser")],
-        [("a", "m", 0, "EndUser"), ("a", "A", 5, "Agent"), ("a", "a", 5, "EndUser")],
-        [("a", "m", 0, "EndUser"), ("a", "z", 5, "Agent"), ("a", "é", 5, "EndUser")],
-    ],
-)
-def test_order_within_an_instant(rows):
+@pytest.mark.parametrize(("end_user", "agent", "end_user_is_first"), INSTANTS)
+def test_two_messages_at_one_instant(end_user, agent, end_user_is_first):
+    rows = [
+        ("a", end_user[0], 5, "EndUser", end_user[1]),
+        ("a", agent[0], 5, "Agent", agent[1]),
+        ("a", "later", 9, "Agent", 99),
+    ]
     found, _ = fold_any_order(sessions({"session_id": "a"}), messages(*rows))
-    # The agent first, who answers after 5 s; the end user after 0.
-    assert found == {"a": (1, 5, 0, 2, 5, 0)}
+    assert found == {"a": of_instant(end_user_is_first)}
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), DUPLICATES)
+def test_of_one_message_id_the_first_counts(first, second, expected):
+    copies = [("a", "x", at_s, role, sequence) for role, at_s, sequence in (first, second)]
+    question = ("a", "q", 0, "EndUser")
+    for rows in ([question, *copies], [question, *copies, copies[0]]):
+        found, counts = fold_any_order(sessions({"session_id": "a"}), messages(*rows))
+        assert found == {"a": expected}
+        assert counts["messages_duplicate"] == len(rows) - 2
 
 
 def test_alike_but_for_the_sender_the_end_user_comes_first():
