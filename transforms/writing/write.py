@@ -18,7 +18,7 @@ from transforms.batches import KEYS, Counts, Reject
 from transforms.collections import Metrics
 from transforms.errors import OutputError
 from transforms.files import is_local
-from transforms.plumbing.coders import RecordBatchCoder
+from transforms.plumbing.coders import RecordBatchCoder, batch_coder
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing.publish import publish
@@ -286,7 +286,7 @@ class _WriteFiles(beam.PTransform):
             | "GroupSamples" >> beam.GroupByKey()
             | "CutFiles" >> beam.MapTuple(lambda partition, ids: (partition, cut(ids)))
         )
-        split = beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
+        split = beam.FlatMap(self._split, batch_coder(), cuts).with_output_types(
             tuple[FileKey, bytes]
         )
         pieces = metrics.batches | "KeyByFile" >> split
