@@ -22,13 +22,14 @@ from tests.support.dataflow import (
     submit,
 )
 from tests.support.emulators import PROJECT
-from transforms.publishing import publish as publishing
+from transforms.publishing.object_stores import SUCCESS
+from transforms.publishing.staging import staging_of
 
 
 @needs_cloud
 def test_dry_run_builds_the_job_and_touches_nothing(storage, inputs, checkout, monkeypatch, capfd):
     storage.put(".out.staging/of-another-run", b"")
-    assert publishing.staging_of(storage.path("out")) == storage.path(".out.staging")
+    assert staging_of(storage.path("out")) == storage.path(".out.staging")
     before = storage.contents()
     args = [*inputs, *on_dataflow(storage), "--setup_file", "./setup.py", "--dry_run=True"]
     monkeypatch.chdir(checkout)
@@ -134,7 +135,7 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     argv += ["--summary", str(tmp_path / "summary.json"), "--report", str(tmp_path / "page.html")]
     assert session_metrics.main(argv) == 0
     published = {name.removeprefix("out/"): data for name, data in storage.contents("out/").items()}
-    assert published.pop(publishing.SUCCESS) == b""
+    assert published.pop(SUCCESS) == b""
     assert published == output_bytes(here)
     assert storage.get("summary.json") == (tmp_path / "summary.json").read_bytes()
     assert storage.get("page.html") == (tmp_path / "page.html").read_bytes()
