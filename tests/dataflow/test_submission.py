@@ -22,19 +22,20 @@ from tests.support.dataflow import (
     submit,
 )
 from tests.support.emulators import PROJECT
-from transforms.publishing import publish as publishing
+from transforms.publishing.object_stores import SUCCESS
+from transforms.publishing.staging import staging_of
 
 
 @needs_cloud
-def test_dry_run_builds_the_job_and_touches_nothing(storage, inputs, checkout):
+def test_dry_run_builds_the_job_and_touches_nothing(storage, inputs, checkout, monkeypatch, capfd):
     storage.put(".out.staging/of-another-run", b"")
-    assert publishing.staging_of(storage.path("out")) == storage.path(".out.staging")
+    assert staging_of(storage.path("out")) == storage.path(".out.staging")
     before = storage.contents()
     args = [*inputs, *on_dataflow(storage), "--setup_file", "./setup.py", "--dry_run=True"]
-    run = submit(sys.executable, checkout, storage, *args)
-    assert run.returncode == 0, run.stderr
+    monkeypatch.chdir(checkout)
+    assert session_metrics.main(args) == 0
     said = "session-metrics: dry run: the job is well-formed; nothing was submitted"
-    assert run.stderr.splitlines()[-1] == said
+    assert capfd.readouterr().err.splitlines()[-1] == said
     assert storage.contents() == before
 
 
@@ -134,7 +135,7 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     argv += ["--summary", str(tmp_path / "summary.json"), "--report", str(tmp_path / "page.html")]
     assert session_metrics.main(argv) == 0
     published = {name.removeprefix("out/"): data for name, data in storage.contents("out/").items()}
-    assert published.pop(publishing.SUCCESS) == b""
+    assert published.pop(SUCCESS) == b""
     assert published == output_bytes(here)
     assert storage.get("summary.json") == (tmp_path / "summary.json").read_bytes()
     assert storage.get("page.html") == (tmp_path / "page.html").read_bytes()
@@ -159,7 +160,7 @@ def test_installed_package_submits_from_anywhere(
 
 
 @needs_cloud
-def test_job_that_fails_says_why_in_one_line(storage, inputs, checkout, dataflow):
+def test_job_that_fails_says_why_in_one_line(storage, inputs, dataflow, capfd):
     why = (
         "8 of 568 messages rejected (sent_at_invalid 8), more than max_reject_ratio 0.01 allows; "
         "nothing was published"
@@ -171,9 +172,8 @@ def test_job_that_fails_says_why_in_one_line(storage, inputs, checkout, dataflow
         f"{why} [while running 'WriteMetrics/Publish-ptransform-42']\n",
     ]
     args = [*inputs, *on_dataflow(storage, "--dataflow_endpoint", dataflow.url)]
-    run = submit(sys.executable, checkout, storage, *args)
-    assert run.returncode == 1
-    assert run.stderr.splitlines()[-1] == f"session-metrics: {why}"
+    assert session_metrics.main(args) == 1
+    assert capfd.readouterr().err.splitlines()[-1] == f"session-metrics: {why}"
 
 
 @needs_cloud
