@@ -31,7 +31,7 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
-    package_data={"schemas": ["*.avsc", "*.json"], "transforms.reporting": ["*.css"]},
+    package_data={"schemas": ["*.avsc", "*.json"], "transforms.reporting": ["*.css", "*.html"]},
     entry_points={
         "console_scripts": [
             "session-metrics = pipelines.session_metrics:run",
@@ -43,6 +43,7 @@ setup(
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
         "isal>=1.8,<2",
+        "jinja2>=3.1,<4",
         "numpy>=2.1,<2.5",
         "polars>=2,<3",
         "pyarrow>=24,<26",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transforms.reading.rows import BatchMessages as BatchMessages
     from transforms.reading.rows import BatchSessions as BatchSessions
     from transforms.reporting.build import BuildReport as BuildReport
-    from transforms.reporting.build import ReportPage as ReportPage
+    from transforms.reporting.page import ReportPage as ReportPage
     from transforms.writing.rows import ToRows as ToRows
     from transforms.writing.write import WriteMetrics as WriteMetrics
 
@@ -41,7 +41,8 @@ _MODULES = {
         "ReadSummaries",
     ),
     "transforms.reading.rows": ("BatchMessages", "BatchSessions"),
-    "transforms.reporting.build": ("BuildReport", "ReportPage"),
+    "transforms.reporting.build": ("BuildReport",),
+    "transforms.reporting.page": ("ReportPage",),
     "transforms.writing.rows": ("ToRows",),
     "transforms.writing.write": ("WriteMetrics",),
 }

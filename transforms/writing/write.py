@@ -21,8 +21,9 @@ from transforms.plumbing.coders import RecordBatchCoder
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing import publish as publishing
-from transforms.reporting.build import BuildReport, ReportPage
+from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
+from transforms.reporting.page import ReportPage
 from transforms.writing.encoders import ENCODERS, encode
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
 from transforms.writing.outputs import Output
