@@ -23,8 +23,9 @@ from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
-from transforms.reporting.build import BuildReport, ReportPage
+from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
+from transforms.reporting.page import ReportPage
 from transforms.writing.encoders import ENCODERS, encode
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
 from transforms.writing.outputs import Output
