@@ -19,7 +19,6 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
-from transforms.publishing.staging import Fate, check_file
 
 from pipelines import console
 from pipelines.command_line import LOCAL_RUNNERS, UsageError, runner_of
@@ -28,6 +27,7 @@ from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, add_counts
 from transforms.publishing.publish import PreparedOutputs
+from transforms.publishing.staging import Fate, check_file
 
 PUBLISHED, FAILED, USAGE = 0, 1, 2
 """The exit statuses."""
