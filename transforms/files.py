@@ -1,4 +1,4 @@
-"""Files on any filesystem that Beam knows."""
+"""Files on any filesystem that Beam knows: listed, read, written, moved, deleted; errors in one line."""
 
 import functools
 import io
@@ -11,7 +11,12 @@ from transforms.errors import InputError
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
 
-_LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_NO_CREDENTIALS = (
+    "no valid credentials; run gcloud auth application-default login, or set "
+    "GOOGLE_APPLICATION_CREDENTIALS: {}"
+)
+
+_ANSWER = "the store answers {}"
 
 
 @functools.cache
@@ -23,15 +28,15 @@ def _filesystems() -> Any:
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is one of this machine's own."""
+    """Whether a path is in a filesystem of this machine, not in a store."""
     return "://" not in path
 
 
 def open_input(path: str) -> IO[bytes]:
-    """Opens a file as its bytes are: seekable, nothing decompressed.
+    """Opens a file for reading: seekable, its bytes as they are stored, nothing decompressed.
 
     Raises:
-      OSError: it can't be; or later, from the file, it can't be read on.
+      OSError: the file can't be opened; later, from the file's own methods, it can't be read on.
     """
     if is_local(path):
         return open(path, "rb")
@@ -39,7 +44,8 @@ def open_input(path: str) -> IO[bytes]:
 
     try:
         return _Remote(_filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED))  # type: ignore[return-value]
-    except Exception as error:  # each store has errors of its own
+    # Each store has errors of its own.
+    except Exception as error:
         raise OSError(reason(error)) from error
 
 
@@ -80,10 +86,10 @@ class _Remote(io.BufferedIOBase):
 
 
 def match(pattern: str) -> list[tuple[str, int]]:
-    """The files of a pattern and their sizes, sorted by path.
+    """The files that a pattern matches, and their sizes in bytes, sorted by path.
 
     Raises:
-      InputError: none, a directory, or the filesystem says no.
+      InputError: no file matches, the pattern is a directory, or the filesystem can't list it.
     """
     if is_local(pattern) and os.path.isdir(pattern):
         raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
@@ -181,41 +187,81 @@ def _find_credentials() -> None:
 
 
 def reason(error: Any) -> str:
-    """The one line, without a path, for what a filesystem says, and what to do about it."""
-    while details := getattr(error, "exception_details", None):  # of a BeamIOError
-        error = next(iter(details.values()))
-    error = _first_cause(error)
-    if (
-        getattr(error, "response", None) is not None
-    ):  # what uploads and downloads make of it is longer
-        from google.api_core.exceptions import from_http_response
+    """One line, without a path, for a filesystem's error: what is wrong and, if known, what to do.
 
-        error = from_http_response(error.response)
-    if isinstance(error, int):  # the status of one request in a batch
-        return f"the store answers {error}"
+    Args:
+      error: an exception of Beam, of a store's client or of the operating system, or the status of one
+        request in a batch.
+    """
+    # A BeamIOError has the errors of its files.
+    while details := getattr(error, "exception_details", None):
+        error = next(iter(details.values()))
+    error = _innermost(error)
+    lines = (line_of(error) for line_of in _FAMILIES)
+    return next((line for line in lines if line), None) or _line_of(error)
+
+
+def _innermost(error: Any) -> Any:
+    """The error in which a client's error has its cause.
+
+    A client that gave up trying names it `cause`, urllib3 `reason`; requests has it among its arguments.
+    """
+    while True:
+        named = (getattr(error, name, None) for name in ("cause", "reason"))
+        inner = (e for e in (*named, *getattr(error, "args", ())) if isinstance(e, Exception))
+        cause = next(inner, None)
+        if cause is None:
+            return error
+        error = cause
+
+
+def _line_of(error: Any) -> str:
+    """The first line of an error's own text, without the request or the connection before it."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
     args = getattr(error, "args", ())
     text = text or str(args[0] if args and isinstance(args[0], str) else error)
     text = (text.strip() or type(error).__name__).splitlines()[0]
-    text = re.sub(r"^([A-Z]+ https?://\S+|HTTPS?Connection(Pool)?\(.*?\)): ", "", text)
-    if "Unable to get filesystem" in text:
-        return _CLOUD_EXTRA if "gs://" in text else "no such filesystem here"
-    code = getattr(error, "code", None)
-    if text == "unknown error":  # an answer without a word
-        text = f"the store answers {code:d}"
-    if code == 401 or type(error).__name__ in ("DefaultCredentialsError", "RefreshError"):
-        return f"no valid credentials; {_LOGIN}: {text}"
+    return re.sub(r"^([A-Z]+ https?://\S+|HTTPS?Connection(Pool)?\(.*?\)): ", "", text)
+
+
+def _line_of_status(error: Any) -> str | None:
+    """For the status of one request in a batch."""
+    return _ANSWER.format(error) if isinstance(error, int) else None
+
+
+def _line_of_filesystem(error: Any) -> str | None:
+    """For a filesystem that Beam does not know, or for which a package is not installed."""
+    text = _line_of(error)
+    if "Unable to get filesystem" not in text:
+        return None
+    return _CLOUD_EXTRA if "gs://" in text else "no such filesystem here"
+
+
+def _line_of_credentials(error: Any) -> str | None:
+    """For credentials that google.auth does not find or can't renew."""
+    if type(error).__name__ not in ("DefaultCredentialsError", "RefreshError"):
+        return None
+    return _NO_CREDENTIALS.format(_line_of(error))
+
+
+def _line_of_answer(error: Any) -> str | None:
+    """For an answer of Google's services with a status of failure."""
+    if getattr(error, "response", None) is not None:
+        from google.api_core.exceptions import from_http_response
+
+        # Uploads and downloads wrap an answer in a longer text.
+        error = from_http_response(error.response)
+    code, text = getattr(error, "code", None), _line_of(error)
+    if not isinstance(code, int):
+        return None
+    if text == "unknown error":
+        text = _ANSWER.format(int(code))
+    if code == 401:
+        return _NO_CREDENTIALS.format(text)
     if code == 403:
         return f"permission denied: {text}"
     return "no such bucket" if code == 404 and "bucket" in text else text
 
 
-def _first_cause(error: Any) -> Any:
-    """What a client that gave up trying, or that had no answer, tells of only in passing."""
-    while True:
-        told = (getattr(error, name, None) for name in ("cause", "reason"))
-        inner = (e for e in (*told, *getattr(error, "args", ())) if isinstance(e, Exception))
-        cause = next(inner, None)
-        if cause is None:
-            return error
-        error = cause
+_FAMILIES = (_line_of_status, _line_of_filesystem, _line_of_credentials, _line_of_answer)
+"""Each gives its line for the errors it knows, else None."""

@@ -1,13 +1,19 @@
 """Files of any filesystem: what is listed, read, written, moved and deleted."""
 
 import datetime
+import http.client
 import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
+import urllib3
 from apache_beam.io.filesystem import BeamIOError
 
 from transforms import files
+from transforms.errors import InputError
 
 
 @pytest.fixture(params=["local", "gs://"])
@@ -90,3 +96,113 @@ def test_check_filesystem(tmp_path):
     with pytest.raises(ValueError) as caught:
         files.check_filesystem("nowhere://a/b")
     assert files.reason(caught.value) == "no such filesystem here"
+
+
+def test_a_pattern_may_have_no_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x")
+    assert files.match("*.csv") == files.match("a.csv") == [("a.csv", 1)]
+
+
+def test_a_relative_pattern_is_shown_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        files.match("no*.csv")
+    assert str(caught.value) == f"no*.csv: no such file; {tmp_path}/no*.csv"
+
+
+def test_files_of_a_pattern_are_sorted_and_have_their_size(tmp_path):
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_bytes(name.encode() * 2)
+    (tmp_path / "c.csv").mkdir()
+    assert files.match(f"{tmp_path}/*.csv") == [
+        (f"{tmp_path}/a.csv", 10),
+        (f"{tmp_path}/b.csv", 10),
+    ]
+    with files.open_input(f"{tmp_path}/a.csv") as file:
+        assert file.read() == b"a.csva.csv"
+
+
+def test_a_filesystem_that_is_not_known():
+    assert files.is_local("a/b") and not files.is_local("gs://a/b")
+    with pytest.raises(InputError) as caught:
+        files.match("nowhere://bucket/*.csv")
+    assert str(caught.value).startswith("nowhere://bucket/*.csv: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_store_that_does_not_answer(attempts, storage, monkeypatch):
+    """What the client says of its tries, of hosts and of objects in memory is left out."""
+    from google.api_core.retry import Retry
+
+    path = storage.put("m.csv", b"")
+    with files.open_input(path) as file:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            nowhere = f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+        def go_astray(*_: Any, **__: Any) -> bytes:
+            return requests.get(nowhere).content
+
+        call = Retry(lambda error: True, timeout=0)(go_astray) if attempts > 1 else go_astray
+        monkeypatch.setattr(file._file._blob, "download_as_bytes", call)
+        with pytest.raises(OSError) as told:
+            file.read()
+    assert str(told.value) == (
+        "reading broke off (Failed to establish a new connection: [Errno 111] Connection refused); "
+        "run the same again"
+    )
+
+
+def test_bytes_of_a_file_are_in_no_error():
+    inner = http.client.IncompleteRead(b"private words", 9)
+    outer = urllib3.exceptions.ProtocolError("Connection broken", inner)
+    error = requests.exceptions.ChunkedEncodingError(outer)
+    assert files.reason(error) == "IncompleteRead(13 bytes read, 9 more expected)"
+
+
+class AnswerError(Exception):
+    """As Google's clients raise it: with a status."""
+
+    def __init__(self, code: int, message: str):
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+class RefreshError(Exception):
+    """By the name that google.auth gives it."""
+
+
+LOGIN = (
+    "no valid credentials; run gcloud auth application-default login, or set "
+    "GOOGLE_APPLICATION_CREDENTIALS: "
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (BeamIOError("failed", {"gs://b/a": 503, "gs://b/b": 500}), "the store answers 503"),
+        (
+            BeamIOError("failed", {"gs://b/a": BeamIOError("f", {"a": OSError(28, "full")})}),
+            "full",
+        ),
+        (BeamIOError("Unable to parse"), "Unable to parse with exceptions None"),
+        (
+            ValueError("Unable to get filesystem from specified path, gs://b/a"),
+            "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'",
+        ),
+        (ValueError("Unable to get filesystem for x://"), "no such filesystem here"),
+        (RefreshError("expired", {"error": "x"}), f"{LOGIN}expired"),
+        (AnswerError(401, "who is it?"), f"{LOGIN}who is it?"),
+        (AnswerError(403, "POST https://host/b?a=1: not you"), "permission denied: not you"),
+        (AnswerError(404, "The specified bucket does not exist."), "no such bucket"),
+        (AnswerError(404, "No such object"), "No such object"),
+        (AnswerError(500, "unknown error"), "the store answers 500"),
+        (PermissionError(13, "Permission denied", "/a"), "Permission denied"),
+        (OSError("one\ntwo"), "one"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_one_line_for_an_error(error, line):
+    assert files.reason(error) == line

@@ -12,7 +12,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batches import KEYS, Reject
 from transforms.collections import REJECTS, Metrics
-from transforms.plumbing.coders import RecordBatchCoder
+from transforms.plumbing.coders import RecordBatchCoder, batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing.staging import staging_of, write_file
 from transforms.writing.destinations import Destination, RejectsPlace, file_name
@@ -83,7 +83,7 @@ class StageFiles(beam.PTransform):
             | "GroupSamples" >> beam.GroupByKey()
             | "CutFiles" >> beam.MapTuple(lambda partition, ids: (partition, cut(ids)))
         )
-        split = beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
+        split = beam.FlatMap(self._split, batch_coder(), cuts).with_output_types(
             tuple[FileKey, bytes]
         )
         pieces = metrics.batches | "KeyByFile" >> split
@@ -124,7 +124,7 @@ class _WriteFile(OverlappingDoFn):
         self._destinations = destinations
         self._coder = RecordBatchCoder()
 
-    def jobs(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
+    def tasks(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
         key, encoded = element
         yield functools.partial(self._write, key, list(encoded), extra)
 

@@ -18,8 +18,9 @@ from transforms.errors import OutputError
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import Owned, staging_of, write_file
-from transforms.reporting.build import BuildReport, ReportPage
+from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
+from transforms.reporting.page import ReportPage
 from transforms.writing.destinations import Days, Destination, RejectsPlace, is_file_of
 from transforms.writing.records import RECORDS_OUTPUT
 from transforms.writing.rejects import check_rejects
