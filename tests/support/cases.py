@@ -131,9 +131,9 @@ def each_case() -> Any:
     return pytest.mark.parametrize(("talk", "policy", "expected"), CASES, ids=ids)
 
 
+# Two messages of one instant, the end user's and an agent's: (message id, sequence) of each, and whether
+# the end user's comes first.
 INSTANTS = [
-    # Two messages of one instant, the end user's and an agent's: (message id, sequence) of each, and
-    # whether the end user's comes first.
     (("z", 1), ("a", 2), True),
     (("a", 2), ("z", 1), False),
     (("b", 2), ("x", 1), False),
@@ -168,9 +168,10 @@ def of_instant(end_user_is_first: bool) -> tuple[int, ...]:
     return (2, 0, 0, 1, 0, 0) if end_user_is_first else (2, 4, 0, 1, 4, 0)
 
 
+# Two messages of one id, (role, second, sequence), after the end user's question at 0, and the values:
+# the first in order counts.
 DUPLICATES = [
-    # Two messages of one id, (role, second, sequence), after the end user's question at 0: the first in
-    # order counts. That is the earlier, ...
+    # That is the earlier, ...
     (("Agent", 4, None), ("Agent", 9, None), (1, 4, 0, 1, 4, 0)),
     # ... of one instant the one without a sequence, then the lower sequence, ...
     (("Agent", 4, None), ("Bot", 4, 0), (1, 4, 0, 1, 4, 0)),

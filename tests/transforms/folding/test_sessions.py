@@ -75,7 +75,7 @@ def test_the_newest_snapshot_counts(older, newer):
     assert counts == {"sessions_superseded": 1}
 
 
-def test_snapshots_alike_are_told_apart_by_their_other_columns():
+def test_snapshots_that_are_alike_differ_by_their_other_columns():
     rows = [
         {"session_id": "a", "platform_type": "Standard"},
         {"session_id": "a", "platform_type": "Enhanced"},

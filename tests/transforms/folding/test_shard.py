@@ -57,7 +57,7 @@ POLICY = st.fixed_dictionaries(
 def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):
     expected = {}
     for session_id in "abc":
-        told = [
+        of_session = [
             {
                 "message_id": message_id,
                 "sent_at_us": round(second * S),
@@ -67,7 +67,7 @@ def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):
             for session, message_id, second, role, sequence in rows
             if session == session_id
         ]
-        values = oracle.metrics(told, {"ended_at_us": round(ended_at * S)}, **policy)
+        values = oracle.metrics(of_session, {"ended_at_us": round(ended_at * S)}, **policy)
         expected[session_id] = tuple(values[name] for name in DEFAULT_METRICS)
     closed = sessions(*({"session_id": i, "ended_at_us": round(ended_at * S)} for i in "cab"))
     # Some rows twice, in pieces, in any order, narrowed or not.
@@ -77,5 +77,5 @@ def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):
     narrowed = [narrow(piece) if rng.random() < 0.5 else piece for piece in pieces]
     found, counts = fold_any_order(closed, *narrowed, **policy)
     assert found == expected
-    told = ("messages_counted", "messages_duplicate", "messages_late")
-    assert sum(counts.get(name, 0) for name in told) == len(again)
+    fates = ("messages_counted", "messages_duplicate", "messages_late")
+    assert sum(counts.get(name, 0) for name in fates) == len(again)

@@ -80,7 +80,7 @@ assert coder.decode(encoded).equals(batch)
     subprocess.run([sys.executable, "-c", code], input=sent, check=True)
 
 
-def test_a_full_disc_is_told():
+def test_a_full_disc_is_one_line():
     code = """
 import resource, signal, pyarrow
 from transforms.errors import JobError
@@ -97,7 +97,7 @@ with coders.spilling():
     assert "can't hold the batches that are grouped: File too large; set TMPDIR" in run.stdout
 
 
-def test_a_file_that_is_cut_off_is_told(spilled):
+def test_a_file_that_is_cut_off_is_one_line(spilled):
     coder = batch_coder()
     encoded = coder.encode(LARGE)
     os.truncate(_SPILL._file, LARGE.nbytes // 2)
