@@ -1,4 +1,4 @@
-"""A headless Chromium, and a picture of a page: `python -m browser.chromium PAGE.html PICTURE.png`."""
+"""A headless Chromium, and a picture of a page: `python -m tests.browser.chromium PAGE.html PICTURE.png`."""
 
 import base64
 import contextlib
