@@ -1,13 +1,14 @@
-# Each target sets up what it needs: Python 3.10 to 3.13, and packages from PyPI into .venv.
+# Each target installs what it needs from PyPI into .venv; it needs Python 3.10 to 3.13.
 #
 #   make run              the example export; prints the first records
-#   make run ARGS="..."   your own files: what comes after `session-metrics` on a command line
-#   make test             the tests; ARGS goes to pytest
-#   make bench            the job beside its peers, see benchmarks/README.md; ARGS goes to it
+#   make run ARGS="..."   your own files: ARGS are the options of `session-metrics`
+#   make test             all tests, on all cores; ARGS are options of pytest
+#   make test-quick       the tests that need no service, such as an emulator, and kill no process
+#   make bench            the job beside its peers, see benchmarks/README.md; ARGS are its options
 #   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go
 #   make test-browser     the report's page in a headless browser; needs Chromium
 #   make lint             ruff and mypy
-#   make clean            removes what was built; keeps .venv
+#   make clean            removes built files; keeps .venv
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,8 +19,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-by-make
 EXTRA_STAMP := $(STAMP)-with-extra
 EXAMPLE := build/example
+# Tests that share an expensive fixture run in one process, see tests/conftest.py.
+ON_ALL_CORES := -n auto --dist loadgroup
 
-.PHONY: run test bench measure test-cluster cluster-tests test-browser browser-tests lint clean
+.PHONY: run test test-quick bench measure test-cluster cluster-tests test-browser browser-tests lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
@@ -34,10 +37,13 @@ else
 endif
 
 test: $(EXTRA_STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(ON_ALL_CORES) $(ARGS)
 
-# What these two install is no matter of the other targets, and Beam takes longer to start the more there
-# is: they have virtual environments of their own.
+test-quick: $(EXTRA_STAMP)
+	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not service" $(ARGS)
+
+# The benchmarks, the cluster and the browser have virtual environments of their own: Beam starts more
+# slowly with each installed package, and no other target needs theirs.
 bench:
 	@$(MAKE) --no-print-directory VENV=.venv-bench EXTRA=bench measure
 
@@ -69,11 +75,11 @@ clean:
 	rm -rf build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.*' -prune -exec rm -rf {} +
 
-# A .venv that can't be used (no pip, another Python, moved) is made anew; any other is kept.
+# Makes .venv anew if it cannot be used (no pip, another Python, moved).
 $(STAMP): setup.py pyproject.toml
 	@found=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
 	case "$$found" in 3.10|3.11|3.12|3.13) ;; *) \
-		echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $${found:-not there}: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+		echo "Python 3.10 to 3.13 is needed, $(PYTHON) is $${found:-missing}: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 		exit 1;; esac
 	@echo "Setting up $(VENV), once" >&2
 	@$(BIN)/python -c 'import pip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \

@@ -1,11 +1,11 @@
-"""The package; also what a Dataflow job takes as its --setup_file."""
+"""The package; a Dataflow job takes this file as its --setup_file."""
 
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 BEAM = ">=2.77,<2.78"
-# What the emulator of BigQuery needs has wheels for these alone; elsewhere its tests are skipped.
+# Only these platforms have wheels for the BigQuery emulator; elsewhere its tests are skipped.
 EMULATED = "python_version >= '3.11' and sys_platform == 'linux' and platform_machine == 'x86_64'"
 README = Path(__file__).with_name("README.md")
 
@@ -31,7 +31,12 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
-    package_data={"schemas": ["*.avsc", "*.json"], "transforms.reporting": ["*.css", "*.html"]},
+    package_data={
+        "pipelines": ["py.typed"],
+        "schemas": ["*.avsc", "*.json", "py.typed"],
+        "transforms": ["py.typed"],
+        "transforms.reporting": ["*.css", "*.html"],
+    },
     entry_points={
         "console_scripts": [
             "session-metrics = pipelines.session_metrics:run",
@@ -62,7 +67,8 @@ setup(
         ],
         "gcp": [
             f"apache-beam[gcp]{BEAM}",
-            "build>=1.3,<2",  # these two make the workers' package of --setup_file
+            # These two build the workers' package of --setup_file.
+            "build>=1.3,<2",
             "setuptools>=77",
         ],
         "test": [
@@ -77,6 +83,7 @@ setup(
             "hypothesis>=6.130,<7",
             "mypy>=2.4,<2.5",
             "pytest>=9,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.17,<0.18",
             "setuptools>=77",
         ],

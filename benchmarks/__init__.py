@@ -1,1 +1,1 @@
-"""What the job costs beside other ways to the same records; see README.md here."""
+"""The cost of the job beside other ways to the same records; see README.md in this folder."""

@@ -1,8 +1,8 @@
-"""Times the fold alone: arrays in memory, in order, to the six values of each session.
+"""Times the fold alone: from messages in memory, in order, to the six values of each session.
 
 python -m benchmarks.fold_alone --shards N --repeats N
 
-Runs on one core, where the system lets a process choose; prints JSON.
+Runs on one core, if the system lets a process choose its cores; prints JSON.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SENDERS = np.array([END_USER, AGENT, BOT], np.int8)
 
 
 def time_fold(num_shards: int, repeats: int) -> dict[str, object]:
-    """Folds shards as large as the job's again and again, after once to warm up; gives the seconds."""
+    """Folds shards of the job's size `1 + repeats` times; gives the seconds of all but the first time."""
     random = np.random.default_rng(1)
     num_sessions = SHARD_MESSAGES // load.MESSAGES_PER_SESSION
     shards = []

@@ -1,11 +1,11 @@
-"""Makes a log of messages and its sessions, as large as is asked for. The same arguments, the same log.
+"""Makes a log of messages and its sessions, of any size. The same arguments make the same log.
 
 python -m benchmarks.load --messages N --format parquet|avro|jsonl --output DIR [--seed N]
 
 DIR/messages-000.parquet, ...   ConversationEntry, in order of time, sessions interleaved
 DIR/sessions.parquet            MessagingSession, one for every 16 messages
 
-It is made and written a piece at a time, so the size of the log is no matter of memory.
+The log is made and written piece by piece: a larger log needs no more memory.
 """
 
 import argparse
@@ -22,11 +22,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 MESSAGES_PER_SESSION = 16
-SESSION_EVERY_MS = 864  # 100,000 sessions a day, some 500 at once
-BATCH_MESSAGES = 250_000  # also a row group of Parquet
+# 100,000 sessions a day; some 500 are open at a time.
+SESSION_EVERY_MS = 864
+# Also the rows of a row group of Parquet.
+BATCH_MESSAGES = 250_000
 FILE_BATCHES = 10
 CHUNK_SESSIONS = 1 << 16
-START_MS = 1_727_856_000_000  # 2024-10-02T08:00:00Z
+# 2024-10-02T08:00:00Z
+START_MS = 1_727_856_000_000
 
 ROLES = ["EndUser", "Agent", "Bot", "System"]
 END_USER, AGENT, BOT, SYSTEM = range(4)
@@ -43,24 +46,26 @@ FILLER = "the of your order is on its way we have sent it again please wait one 
 
 BASE62 = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", np.uint8)
 CHECKSUM = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345", np.uint8)
-SCATTER = np.uint64(1_161_803_398_875)  # prime to 62: different numbers have different ids
+# Has no factor in common with 62, so that different numbers have different ids.
+SCATTER = np.uint64(1_161_803_398_875)
 
 Int64s = NDArray[np.int64]
 Texts = NDArray[np.uint8]
 
 PENDING = np.dtype(
     [
-        ("session", np.int64),  # counted through the whole log
+        # Number of the session in the whole log.
+        ("session", np.int64),
         ("sent_at_ms", np.int64),
         ("role", np.int8),
         ("entry_type", np.int8),
     ]
 )
-"""Messages yet to be written."""
+"""Fields of a message that waits to be written."""
 
 
 class Talks(NamedTuple):
-    """The messages of some sessions, by session and time, and when those begin and end.
+    """The messages of some sessions, by session and time, and the start and end of each session.
 
     `starts_ms` and `ends_ms` have one item per session, the others one per message; `session` counts
     from 0; `role` and `entry_type` index `ROLES` and `ENTRY_TYPES`.
@@ -75,16 +80,19 @@ class Talks(NamedTuple):
 
 
 def talks(rng: np.random.Generator, num_sessions: int, num_messages: int) -> Talks:
-    """Makes so many sessions with so many messages in all; some sessions have none."""
+    """Makes `num_sessions` sessions with `num_messages` messages in all; some sessions stay empty."""
     weights = rng.gamma(2.0, size=num_sessions) * (rng.random(num_sessions) >= 0.01)
-    weights[0] += 0.1  # at least one has messages
+    # At least one session has messages.
+    weights[0] += 0.1
     lengths = rng.multinomial(num_messages, weights / weights.sum())
     session = np.repeat(np.arange(num_sessions), lengths)
     begin = np.repeat(np.cumsum(lengths) - lengths, lengths)
     position = np.arange(num_messages) - begin
 
-    wait_ms = (rng.lognormal(9.5, 1.2, num_messages)).astype(np.int64)  # half within 13 s
-    wait_ms[rng.random(num_messages) < 0.005] = 0  # two messages at one instant
+    # Half of the waits are shorter than 13 s.
+    wait_ms = (rng.lognormal(9.5, 1.2, num_messages)).astype(np.int64)
+    # Some messages have the instant of the message before.
+    wait_ms[rng.random(num_messages) < 0.005] = 0
     elapsed_ms = np.cumsum(wait_ms)
     elapsed_ms -= elapsed_ms[begin]
     starts = np.arange(num_sessions) + rng.random(num_sessions)
@@ -96,7 +104,8 @@ def talks(rng: np.random.Generator, num_sessions: int, num_messages: int) -> Tal
     ends_ms += rng.integers(1000, 600_000, num_sessions)
 
     turns: Int64s = np.cumsum(rng.random(num_messages) < 0.6)
-    role = ((turns - turns[begin]) & 1).astype(np.int8)  # the end user comes first
+    # The end user sends the first message.
+    role = ((turns - turns[begin]) & 1).astype(np.int8)
     has_bot = rng.random(num_sessions) < 0.5
     role[(role == AGENT) & (position < 4) & has_bot[session]] = BOT
     role[rng.random(num_messages) < 0.02] = SYSTEM
@@ -106,7 +115,7 @@ def talks(rng: np.random.Generator, num_sessions: int, num_messages: int) -> Tal
 
 
 def session_ids(numbers: Int64s) -> pa.Array:
-    """Ids of 18 characters, different for different numbers, in no order."""
+    """An id of 18 characters for each number; different numbers have different ids, in no order."""
     text = np.empty((len(numbers), 18), np.uint8)
     text[:, :8] = np.frombuffer(b"0Mwbb000", np.uint8)
     rest = numbers.astype(np.uint64) * SCATTER
@@ -186,7 +195,7 @@ def _sessions_table(rng: np.random.Generator, first: int, made: Talks) -> pa.Tab
 
 
 def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
-    """Gives tables of `messages`, of `BATCH_MESSAGES` each but the last, and of `sessions`."""
+    """Yields tables of `messages`, each of `BATCH_MESSAGES` rows but the last, and of `sessions`."""
     num_sessions = max(1, num_messages // MESSAGES_PER_SESSION)
     pending = np.empty(0, PENDING)
     for first in range(0, num_sessions, CHUNK_SESSIONS):
@@ -202,7 +211,7 @@ def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
         added["role"], added["entry_type"] = made.role, made.entry_type
         pending = np.concatenate([pending, added])
         pending = pending[np.argsort(pending["sent_at_ms"], kind="stable")]
-        # What is later than the next chunk's beginning waits for that chunk's messages.
+        # Messages later than the start of the next chunk wait for the messages of that chunk.
         ready = len(pending)
         if end < num_sessions:
             ready = int(np.searchsorted(pending["sent_at_ms"], end * SESSION_EVERY_MS))
@@ -214,7 +223,7 @@ def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
 
 
 class _Writer(Protocol):
-    """Writes tables to a file."""
+    """A writer of tables to one file."""
 
     def write(self, table: pa.Table) -> None: ...
 
@@ -222,7 +231,7 @@ class _Writer(Protocol):
 
 
 class _Parquet:
-    """Zstandard, a row group per table."""
+    """Parquet, compressed with Zstandard, a row group per table."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema):
         self._writer = pq.ParquetWriter(file, schema, compression="zstd")
@@ -235,7 +244,7 @@ class _Parquet:
 
 
 class _Avro:
-    """Deflate, which every reader knows and Beam's writer uses; all columns nullable; blocks of 16 kB."""
+    """Avro in blocks of 16 kB, all columns nullable; deflate, which every reader knows and Beam uses."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema):
         instant = {"type": "long", "logicalType": "timestamp-millis"}
@@ -260,7 +269,7 @@ class _Avro:
 
 
 class _JsonLines:
-    """An object per line, instants as `2024-10-02T12:00:00.000Z`."""
+    """JSON Lines, instants as `2024-10-02T12:00:00.000Z`."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema):
         self._file = file
@@ -272,7 +281,8 @@ class _JsonLines:
         ):
             if pa.types.is_timestamp(column.type):
                 column = pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ")
-            quoted = pc.binary_join_element_wise('"', column, '"', "")  # no text needs an escape
+            # The texts of the log need no escapes.
+            quoted = pc.binary_join_element_wise('"', column, '"', "")
             parts += ["{" if number == 0 else ",", json.dumps(name) + ":", quoted.fill_null("null")]
         for line in pc.binary_join_element_wise(*parts, "}\n", "").iterchunks():
             self._file.write("".join(line.to_pylist()).encode())
@@ -289,7 +299,7 @@ WRITERS: dict[str, Callable[[IO[bytes], pa.Schema], _Writer]] = {
 
 
 def write(num_messages: int, load_format: str, output: pathlib.Path, seed: int = 1) -> None:
-    """Writes a log and its sessions to a directory that is empty or not there."""
+    """Writes a log and its sessions to a new or empty directory."""
     output.mkdir(parents=True, exist_ok=True)
     open_files: dict[str, tuple[IO[bytes], _Writer]] = {}
 

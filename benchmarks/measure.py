@@ -1,9 +1,9 @@
-"""Runs one command and prints what it took, as JSON: wall and CPU seconds, peak memory, exit status.
+"""Runs one command and prints wall and CPU seconds, peak memory and exit status, as JSON.
 
 python -m benchmarks.measure COMMAND ARGUMENT...
 
-A process of its own, and a small one: Linux counts into a command's peak memory what its parent had
-when it was started. What the command says goes to standard error.
+This program is a small process on purpose: Linux starts the peak memory of a command with the memory of
+its parent. The output of the command goes to standard error.
 """
 
 import json

@@ -39,7 +39,7 @@ def write(results: Results, directory: pathlib.Path) -> None:
 
 
 def line(comparison: Results) -> str:
-    """A comparison in a line."""
+    """A comparison in one line of text."""
     return (
         f"{comparison['messages']:,} messages, {OURS} {_median_s(comparison['ours'])} s, "
         f"{PEERS[comparison['peer']]} {_median_s(comparison['theirs'])} s"
@@ -89,7 +89,7 @@ def table(results: Results) -> str:
 
 
 def _by_size(results: Results) -> list[str]:
-    """The job alone, Parquet to Avro, at each size; and the line through its times."""
+    """The job alone, Parquet to Avro, at each size, and the regression line through the times."""
     runs: dict[int, list[dict[str, float]]] = {}
     for found in results["comparisons"]:
         if found["load_format"] == "parquet":
@@ -122,7 +122,7 @@ def _by_size(results: Results) -> list[str]:
 
 
 def plot(results: Results, path: pathlib.Path) -> None:
-    """Wall time by number of messages, a panel per format that is read, both axes logarithmic."""
+    """Plots wall time by number of messages: a panel per format of the input, both axes logarithmic."""
     lines: dict[str, dict[str, dict[int, list[float]]]] = {}
     for found in results["comparisons"]:
         panel = lines.setdefault(found["load_format"], {})

@@ -2,11 +2,11 @@
 
 python -m benchmarks.run [--sizes N...] [--repeats N] [--only NAME...] [--output DIR]
 
-DIR/results.json       every run, and on what machine
+DIR/results.json       every run, and the machine
 DIR/table.md           medians
 DIR/time-by-size.svg   wall time by number of messages
 
-README.md here says what is measured, and how.
+README.md in this folder describes the measurements.
 """
 
 import argparse
@@ -42,20 +42,22 @@ Results = dict[str, Any]
 
 
 class BenchmarkError(Exception):
-    """A command failed, or its records are not the job's. The text is one line."""
+    """A command failed, or its records differ from the job's. The text is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The job and a peer at the same work, which may be the job with more to do. The job writes Avro.
+    """The job and a peer at the same work. The peer may be the job itself with more options.
+
+    The job writes Avro.
 
     Attributes:
-      name: as `--only` has it.
+      name: value of `--only`.
       peer: the module in `benchmarks.peers`.
-      load_format: of what is read.
-      peer_format: of what the peer writes.
-      peer_options: besides the input and the output.
-      largest: the most messages it is run with.
+      load_format: format of the input of both.
+      peer_format: format of the output of the peer.
+      peer_options: options of the peer, without input and output.
+      largest: the largest number of messages that the peer is run with.
     """
 
     name: str
@@ -78,7 +80,7 @@ FOLD = "fold"
 
 
 def environment() -> dict[str, Any]:
-    """What the numbers depend on: versions, processor, memory."""
+    """The circumstances that the times depend on: versions, processor, memory."""
     model = platform.processor()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -96,7 +98,7 @@ def environment() -> dict[str, Any]:
 
 
 def make_load(directory: pathlib.Path, load_format: str, num_messages: int) -> pathlib.Path:
-    """The directory of a load, made if it is not there."""
+    """The directory of a load, which is made at the first call."""
     made = directory / f"{load_format}-{num_messages}-seed{SEED}"
     if not made.exists():
         say(f"{load_format}: making {num_messages:,} messages")
@@ -111,7 +113,7 @@ def measure(command: Sequence[str]) -> Run:
     """Runs a command in a process of its own.
 
     Raises:
-      BenchmarkError: it failed.
+      BenchmarkError: the command failed.
     """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", *command],
@@ -128,7 +130,7 @@ def measure(command: Sequence[str]) -> Run:
 
 
 def read_records(output: pathlib.Path, output_format: str) -> pa.Table:
-    """The id, type and value of the records in a file, under a directory, or of a Beam sink."""
+    """The id, type and value of the records in a file, a directory, or the shards of a Beam sink."""
     if output.is_dir():
         files = sorted(output.glob(f"metrics-*.{output_format}"))
     else:
@@ -141,10 +143,10 @@ def read_records(output: pathlib.Path, output_format: str) -> pa.Table:
 
 
 def check_same(name: str, records: pa.Table, expected: pa.Table) -> None:
-    """Compares a command's records with the job's, in whatever order they come.
+    """Compares the records of a command with the job's, in any order.
 
     Raises:
-      BenchmarkError: they are not the same.
+      BenchmarkError: the records differ.
     """
     if records.equals(expected):
         return
@@ -226,7 +228,7 @@ def say(line: str) -> None:
 
 
 def _keep(results: Results, directory: pathlib.Path) -> None:
-    """Writes what there is so far, so that a run that is cut short is not for nothing."""
+    """Writes the results so far, so that an interrupted run keeps them."""
     results["comparisons"].sort(key=lambda r: (r["name"], r["messages"]))
     text = json.dumps(results, indent=1)
     (directory / "results.json").write_text(text + "\n", "utf-8")
@@ -234,7 +236,7 @@ def _keep(results: Results, directory: pathlib.Path) -> None:
 
 
 def _earlier(directory: pathlib.Path, here: dict[str, Any]) -> Results:
-    """The results that are there already, if they are of this machine and these versions."""
+    """Earlier results in a directory, if machine and versions are the same; otherwise empty results."""
     path = directory / "results.json"
     if path.exists():
         found = json.loads(path.read_text("utf-8"))
@@ -246,7 +248,7 @@ def _earlier(directory: pathlib.Path, here: dict[str, Any]) -> Results:
 def measure_all(
     sizes: Sequence[int], repeats: int, only: Sequence[str], directory: pathlib.Path
 ) -> None:
-    """Measures what is asked for and writes the results after each comparison."""
+    """Measures the selected comparisons and writes the results after each of them."""
     directory.mkdir(parents=True, exist_ok=True)
     results = _earlier(directory, environment())
     for num_messages in sorted(sizes):

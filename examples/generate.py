@@ -41,7 +41,7 @@ Entry = dict[str, Any]
 
 
 def salesforce_id(prefix: str, number: int) -> str:
-    """An 18-character id: the 15th form and its three check characters."""
+    """An 18-character id: the 15-character form and its three check characters."""
     short = f"{prefix}bb{number:010d}"
     chunks = (short[i : i + 5] for i in range(0, 15, 5))
     bits = (sum(c.isupper() << i for i, c in enumerate(chunk)) for chunk in chunks)
@@ -49,12 +49,12 @@ def salesforce_id(prefix: str, number: int) -> str:
 
 
 def stamp(moment: datetime.datetime) -> str:
-    """As Bulk API CSV has it: milliseconds, Z."""
+    """A moment as a Bulk API CSV has it, with milliseconds and `Z`."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def talk(rng: random.Random, start: datetime.datetime, late: bool) -> list[Entry]:
-    """The entries of one session, in order: each role, moment and text."""
+    """The entries of one session, in order, each with its role, moment and text."""
     entries: list[Entry] = []
     now = start
 
@@ -70,7 +70,8 @@ def talk(rng: random.Random, start: datetime.datetime, late: bool) -> list[Entry
         for _ in range(rng.choice([1, 1, 2, 3])):
             say("EndUser", rng.uniform(2, 90))
         if rng.random() < 0.2:
-            say("System", rng.uniform(1, 30))  # a transfer: another agent goes on
+            # A transfer: another agent goes on.
+            say("System", rng.uniform(1, 30))
         for _ in range(rng.choice([1, 1, 2])):
             say("Agent", rng.triangular(3, 600, 20))
     if late:
@@ -79,7 +80,7 @@ def talk(rng: random.Random, start: datetime.datetime, late: bool) -> list[Entry
 
 
 def make(rng: random.Random, count: int) -> tuple[list[list[str]], list[Entry], list[Entry]]:
-    """Rows of sessions, and the entries of the two kinds of export."""
+    """The rows of the sessions, and the entries of the bulk export and of the Connect pages."""
     sessions, bulk, connect = [], [], []
     for number in range(1, count + 1):
         session_id = salesforce_id("0Mw", number)
@@ -104,7 +105,8 @@ def make(rng: random.Random, count: int) -> tuple[list[list[str]], list[Entry], 
             salesforce_id("0Mj", CHANNELS.index((channel, platform))),
         ]
         row += [platform, stamp(start), ended, stamp(start), stamp(end)]
-        if number % 10 == 3:  # an earlier snapshot
+        if number % 10 == 3:
+            # An earlier snapshot of the same session.
             sessions.append([*row[:1], "Active", *row[2:6], "", row[7], stamp(start)])
         sessions.append(row)
         (bulk if number % 2 else connect).extend(entries)
@@ -112,7 +114,7 @@ def make(rng: random.Random, count: int) -> tuple[list[list[str]], list[Entry], 
 
 
 def write_csv(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> None:
-    """All fields quoted, LF, as the Bulk API does."""
+    """Writes a CSV as the Bulk API does: all fields quoted, lines end with LF."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         writer.writerow(header)
@@ -120,7 +122,7 @@ def write_csv(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> N
 
 
 def bulk_row(number: int, entry: Entry) -> list[str]:
-    """A ConversationEntry: the moment in whole seconds, and its milliseconds apart."""
+    """A ConversationEntry, which has the milliseconds of the moment in a column of their own."""
     return [
         salesforce_id("0U5", number),
         entry["session"],
@@ -135,7 +137,7 @@ def bulk_row(number: int, entry: Entry) -> list[str]:
 
 
 def connect_entry(entry: Entry) -> Entry:
-    """An entry of a page: epoch milliseconds, the role inside the sender."""
+    """An entry of a Connect page: epoch milliseconds, and the role inside the sender."""
     millis = round(entry["at"].timestamp() * 1000)
     role = "Chatbot" if entry["role"] == "Bot" else entry["role"]
     return {
@@ -162,7 +164,8 @@ def main() -> None:
     sessions, bulk, connect = make(rng, args.sessions)
     pages = args.output / "connect_pages"
     pages.mkdir(parents=True, exist_ok=True)
-    for page in pages.glob("page-*.json"):  # of an earlier, larger export
+    # Pages of an earlier, larger export go.
+    for page in pages.glob("page-*.json"):
         page.unlink()
     write_csv(
         args.output / "messaging_sessions.csv",
@@ -180,7 +183,8 @@ def main() -> None:
         sessions,
     )
     rows = [bulk_row(number, entry) for number, entry in enumerate(bulk, 1)]
-    rng.shuffle(rows)  # a query with PK chunking gives no order
+    # A query with PK chunking returns rows in no order.
+    rng.shuffle(rows)
     broken = [list(row) for row in rows[:3]]
     broken[0][3] = "Robot"
     broken[1][5] = "yesterday"
@@ -201,7 +205,8 @@ def main() -> None:
         ],
         rows,
     )
-    step = PAGE_ENTRIES - 5  # each page begins with the last five of the one before
+    # Each page begins with the last five entries of the page before.
+    step = PAGE_ENTRIES - 5
     for number, start in enumerate(range(0, len(connect), step), 1):
         entries = [connect_entry(entry) for entry in connect[start : start + PAGE_ENTRIES]]
         content = {"conversationEntries": entries, "hasMore": start + step < len(connect)}

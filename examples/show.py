@@ -1,4 +1,4 @@
-"""Prints where the records of a run are, and those of its first two sessions.
+"""Prints in which files the records of a run are, and the records of its first two sessions.
 
 python examples/show.py build/example
 """
@@ -22,7 +22,7 @@ def read(files: list[pathlib.Path]) -> Iterator[dict[str, Any]]:
 
 
 def table(records: list[dict[str, Any]]) -> list[str]:
-    """Lines with the fields in columns, numbers to the right, a blank line between sessions."""
+    """The records as lines: fields in columns, numbers to the right, a blank line between sessions."""
     names = list(records[0])
     rows = [[str(v).replace("+00:00", "Z") for v in record.values()] for record in records]
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
@@ -41,7 +41,7 @@ def table(records: list[dict[str, Any]]) -> list[str]:
 
 
 def main(directory: str) -> int:
-    """Prints; returns the exit status."""
+    """Prints the first records of the files in a directory; returns the exit status."""
     files = sorted(pathlib.Path(directory).rglob("metrics-*.avro"))
     sessions = itertools.groupby(read(files), key=lambda record: record["MessagingSessionId"])
     shown = [list(records) for _, records in itertools.islice(sessions, SESSIONS_SHOWN)]

@@ -10,26 +10,26 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pipelines import console, options, running
-from pipelines.running import Runnable, perform
+from pipelines.command_line import Parser, parse_words
 from schemas import metric_types
-from transforms import Policy, ReadMessages, ReadSessions
+from transforms import Policy, ReadMessages, ReadMessagesAndSessions, ReadSessions
 from transforms.batches import Counts
 from transforms.calibrating.calibrate import CalibratePolicy
 from transforms.calibrating.write import DIFFERENCES_NAME, FINDINGS_NAME, WriteCalibration
 from transforms.policy import SWITCHES
 from transforms.reading.columns import ColumnNames
-from transforms.reading.read import ReadForCalibration, ReadRecords, check_inputs
+from transforms.reading.inputs import check_inputs
+from transforms.reading.read import ReadRecords
 
+PROGRAM = "session-calibration"
 _SHOWN_DIFFERENCES = 10
-
-_WIDTH = 140  # at least, whatever the terminal has: a share that is cut short is none
-
+# The least width of the tables, whatever the terminal has: no number may be cut short.
+_WIDTH = 140
 _HEADERS = {
     "AgentMessageCount": "agent\nmessages",
     "AverageAgentResponseTime": "agent\naverage",
@@ -42,54 +42,39 @@ _HEADERS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Job(Runnable):
-    """What the command line asks for."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(running.Job):
+    """A run of the calibration: its transforms."""
 
     read_messages: ReadMessages
     read_sessions: ReadSessions
     read_records: ReadRecords
     calibrate_policy: CalibratePolicy
     write_calibration: WriteCalibration
-    beam_options: PipelineOptions
-
-    @property
-    def outputs(self) -> list[str]:
-        """The directories that are published."""
-        return [self.write_calibration.output]
-
-    @property
-    def shown(self) -> str:
-        """Where the output is, once published, in words."""
-        return self.write_calibration.output
-
-    @property
-    def files_beside(self) -> list[str]:
-        """None."""
-        return []
 
 
-def _parser() -> options.Parser:
-    parser = options.Parser(
-        prog="session-calibration",
-        description="Says which policy Salesforce's own MessagingSessionMetrics records follow.",
-        epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
-        allow_abbrev=False,
+def parser() -> Parser:
+    """The parser of the job's own options."""
+    parser = Parser(
+        PROGRAM, "Says which policy Salesforce's own MessagingSessionMetrics records follow."
     )
     files = options.add_inputs(parser)
     files.add_argument(
-        "--records", nargs="+", metavar="PATTERN", help="files of Salesforce's own records"
+        "--records",
+        nargs="+",
+        metavar="PATTERN",
+        help="files or BigQuery tables with Salesforce's own records",
     )
-    files.add_argument("--record_columns", metavar="NAME=THEIRS,...", help="the same for records")
+    files.add_argument(
+        "--record_columns",
+        metavar="NAME=THEIRS,...",
+        help="columns of the records that have other names",
+    )
     out = parser.add_argument_group("output")
-    out.add_argument("--output", metavar="DIR", help="directory for the report and the differences")
     out.add_argument(
-        "--max_reject_ratio",
-        type=options.ratio,
-        default=0.01,
-        metavar="SHARE",
-        help="with more of an input's rows rejected the run fails (default 0.01)",
+        "--output", metavar="DIR", help="directory for the findings and the differences"
     )
+    options.add_reject_ratio(out)
     options.add_ranges(parser)
     return parser
 
@@ -98,34 +83,30 @@ def parse(argv: Sequence[str]) -> Job:
     """Makes a job of a command line.
 
     Raises:
-      UsageError: an unknown option, a value that there is not, options that do not go together.
-      JobError: an input is not to be had.
+      UsageError: an unknown option, a wrong value, options that do not go together.
+      JobError: an input can't be had.
     """
-    parser = _parser()
-    args, rest = parser.parse_known_args(list(argv))
-    options.check_beam_options(rest, parser)
-    given = ("messages", "sessions", "records", "output")
-    beam_options = options.check_common(args, rest, given)
-    ranges = {
-        f"{name}_{edge}_us": getattr(args, f"{name}_{edge}")
-        for name in ("closed", "created")
-        for edge in ("from", "until")
-    }
-    job = Job(
-        *options.readers(args),
-        ReadRecords(tuple(args.records), options.columns_of(args.record_columns, "record")),
-        CalibratePolicy(Policy(**ranges)),
-        WriteCalibration(args.output, args.max_reject_ratio),
-        beam_options,
+    required = ["messages", "sessions", "records", "output"]
+    args, beam_options = parse_words(parser(), argv, required)
+    read_messages, read_sessions = options.readers(args)
+    columns = options.columns_of(args.record_columns, "record")
+    options.check_readers(read_messages, read_sessions)
+    check_inputs(args.records, ColumnNames.of("records", columns))
+    return Job(
+        beam_options=beam_options,
+        outputs=[args.output],
+        published_in=args.output,
+        read_messages=read_messages,
+        read_sessions=read_sessions,
+        read_records=ReadRecords(tuple(args.records), columns),
+        calibrate_policy=CalibratePolicy(Policy(**options.ranges_us(args))),
+        write_calibration=WriteCalibration(args.output, args.max_reject_ratio),
     )
-    options.check_readers(job.read_messages, job.read_sessions)
-    check_inputs(args.records, ColumnNames.of("records", job.read_records.columns))
-    return job
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
-    """Adds the whole job to a pipeline; gives the counts of the run, once published."""
-    read = ReadForCalibration(job.read_messages, job.read_sessions, job.read_records)
+    """Adds the job to a pipeline; returns the counts of the run, once published."""
+    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions, job.read_records)
     return (
         pipeline
         | "ReadForCalibration" >> read
@@ -134,14 +115,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job that a command line asks for; returns the exit status."""
-    return perform("session-calibration", argv, parse, build, _tell)
-
-
-def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
-    """Tells of a run that has published."""
-    output = job.shown.rstrip("/")
+def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
+    """Prints the last lines of a run that has published: the policies, and the best one's differences."""
+    output = job.published_in.rstrip("/")
     with FileSystems.open(f"{output}/{FINDINGS_NAME}") as file:
         report = json.loads(file.read())
     out.width = max(out.width, _WIDTH)
@@ -163,7 +139,7 @@ def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
         out.print(f"the data can't tell --{switch} {' from '.join(values)}", markup=False)
     out.print(f"best: {report['flags']}", markup=False)
     out.print(f"{differing:,} of {best['compared']:,} records differ", markup=False)
-    out.print(f"published in {job.shown}", markup=False)
+    out.print(f"published in {job.published_in}", markup=False)
 
 
 def _policy_table(policies: list[dict[str, Any]]) -> Table:
@@ -206,9 +182,14 @@ def _difference_table(path: str) -> Table:
     return table
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job that a command line asks for; returns the exit status."""
+    return running.run_job(PROGRAM, argv, parse=parse, build=build, tell=tell)
+
+
 def run() -> None:
     """The console script."""
-    running.run(main)
+    running.run_and_exit(main)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress on a terminal, a table at the end."""
+"""The lines that a person sees of a run: progress on a terminal, tables at the end."""
 
 import contextlib
 import threading
@@ -12,15 +12,14 @@ from transforms.batches import Counts
 from transforms.plumbing import counters
 
 _SHOW_AFTER_S = 2.0
-
 _LONG_MS = 10_000
-
-_FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")  # of either job
+# The counts of folded sessions, of the main job and of the calibration.
+_FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")
 
 
 @contextlib.contextmanager
 def progress(console: Console) -> Iterator[None]:
-    """Shows, on a terminal, how far a run is that takes more than a few seconds."""
+    """Shows the progress of a run on a terminal, once the run has taken a few seconds."""
     if not console.is_terminal:
         yield
         return
@@ -50,7 +49,7 @@ def progress(console: Console) -> Iterator[None]:
 
 
 def closing_table(counts: Counts) -> Table:
-    """The counts of a run: what was read, and what became of it."""
+    """The counts of a run: the rows that were read, and the fates of them."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="left")
     table.add_column(justify="right")

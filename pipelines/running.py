@@ -1,13 +1,13 @@
 """Runs any job: prepares its outputs, runs its pipeline, reports how it ended."""
 
-import abc
 import atexit
 import contextlib
+import dataclasses
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -20,43 +20,36 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
-from pipelines import console, options
-from pipelines.options import LOCAL_RUNNERS, runner_of
+from pipelines import console
+from pipelines.command_line import LOCAL_RUNNERS, UsageError, runner_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, add_counts
-from transforms.publishing import publish as publishing
+from transforms.publishing.publish import PreparedOutputs
+from transforms.publishing.staging import Fate, check_file
+
+PUBLISHED, FAILED, USAGE = 0, 1, 2
+"""The exit statuses."""
 
 
-class Runnable(abc.ABC):
-    """A job, as whoever runs it sees it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run of a job, as far as all jobs are alike; each job adds its transforms.
 
     Attributes:
-      beam_options: Beam's own.
+      beam_options: Beam's options.
+      outputs: the directories that are published, all or nothing.
+      files: the files that are written after the outputs.
+      tables: the BigQuery tables whose rows are replaced.
+      published_in: where the output is, once published, in words.
     """
 
     beam_options: PipelineOptions
-
-    @property
-    @abc.abstractmethod
-    def outputs(self) -> list[str]:
-        """The directories that are published."""
-
-    @property
-    @abc.abstractmethod
-    def shown(self) -> str:
-        """Where the output is, once published, in words."""
-
-    @property
-    @abc.abstractmethod
-    def files_beside(self) -> list[str]:
-        """The files that are written beside the outputs."""
-
-    @property
-    def tables(self) -> list[str]:
-        """The tables whose rows are replaced."""
-        return []
+    outputs: Sequence[str] = ()
+    files: Sequence[str] = ()
+    tables: Sequence[str] = ()
+    published_in: str
 
     @property
     def runs_here(self) -> bool:
@@ -71,162 +64,185 @@ class Runnable(abc.ABC):
 
     @property
     def handed_over(self) -> str | None:
-        """What to say where the job's end is not waited for; None where it is."""
-        template = self.beam_options.view_as(GoogleCloudOptions).template_location
+        """The last line of a command that does not wait for the job's end; None for one that does."""
         if self.runs_here:
             return None
         if self.is_dry_run:
             return "dry run: the job is well-formed; nothing was submitted"
-        if template:
+        if template := self.beam_options.view_as(GoogleCloudOptions).template_location:
             return f"the job is described in {template}; nothing runs yet"
         if self.beam_options.view_as(StandardOptions).no_wait_until_finish:
-            return f"submitted; the job publishes in {self.shown} when it ends"
+            return f"submitted; the job publishes in {self.published_in} when it ends"
         return None
 
 
-PUBLISHED, FAILED, USAGE = 0, 1, 2
+AnyJob = TypeVar("AnyJob", bound=Job)
+Build = Callable[[beam.Pipeline, AnyJob], beam.PCollection]
 
-AnyJob = TypeVar("AnyJob", bound=Runnable)
 
-
-def perform(
+def run_job(
     program: str,
     argv: Sequence[str] | None,
+    *,
     parse: Callable[[Sequence[str]], AnyJob],
-    build: Callable[[beam.Pipeline, AnyJob], beam.PCollection],
+    build: Build[AnyJob],
     tell: Callable[[Console, AnyJob, Counts, Counts], None],
 ) -> int:
-    """Runs the job of a program; returns the exit status.
+    """Runs the job that a command line asks for; returns the exit status.
 
     Args:
-      program: its name, with which each line of an error begins.
-      argv: the command line; None is this process's.
-      parse: makes a job of it.
+      program: the name with which each line of an error begins.
+      argv: the words of the command line; None is the command line of this process.
+      parse: makes a job of the words.
       build: adds the job to a pipeline.
-      tell: tells of a run that has published: of the counts, and of those of the stages.
+      tell: prints the last lines of a run that has published, from the counts of its rows and of its
+        stages.
     """
     out = Console(stderr=True, highlight=False, soft_wrap=True)
-    prepared: list[str] = []
-    fates: dict[str, publishing.Fate] = {}
+
+    def end(status: int, line: str) -> int:
+        out.print(f"{program}: {line}", markup=False)
+        return status
+
+    prepared = PreparedOutputs(())
     try:
-        try:
-            job = parse(sys.argv[1:] if argv is None else argv)
-            for output in [] if job.is_dry_run else job.outputs:
-                publishing.prepare(output)
-                prepared.append(output)
-            for path in [] if job.is_dry_run else job.files_beside:
-                publishing.check_file(path)
-        except (options.UsageError, JobError) as error:
-            out.print(f"{program}: {error}", markup=False)
-            return USAGE
-        with console.progress(out) if job.runs_here else contextlib.nullcontext():
-            counted = _run(job, build)
-    except SystemExit as end:  # --help
-        return int(end.code or 0)
+        job = parse(sys.argv[1:] if argv is None else argv)
+        prepared = PreparedOutputs(() if job.is_dry_run else job.outputs)
+        with prepared:
+            for path in () if job.is_dry_run else job.files:
+                check_file(path)
+            with console.progress(out) if job.runs_here else contextlib.nullcontext():
+                outcome = _run(job, build)
+            if outcome.runs_on:
+                prepared.leave()
+    except SystemExit as exit:  # argparse has printed the help
+        return int(exit.code or 0)
+    except (UsageError, JobError) as error:
+        return end(USAGE, str(error))
     except (KeyboardInterrupt, Exception) as error:
-        if isinstance(error, _RunsOnError):
-            prepared.clear()  # the job has its files there
-        failure = error
-    else:
-        if counted is None:
-            prepared.clear()
-            out.print(f"{program}: {job.handed_over}", markup=False)
-            return PUBLISHED
-        tell(out, job, *counted)
-        return PUBLISHED
-    finally:
-        fates |= {output: publishing.discard(output) for output in prepared}
-    if fates:
-        fates |= dict.fromkeys(job.tables, "unknown")
-    out.print(f"{program}: {_explain(failure, fates)}", markup=False)
-    return FAILED
+        return end(FAILED, _explain(error, prepared.fates))
+    if outcome.failure is not None:
+        fates = prepared.fates
+        if fates:
+            fates = fates | dict.fromkeys(job.tables, "unknown")
+        return end(FAILED, _explain(outcome.failure, fates))
+    if outcome.runs_on:
+        return end(PUBLISHED, str(job.handed_over))
+    tell(out, job, outcome.counts, outcome.stages)
+    return PUBLISHED
 
 
-_TOLD = {
+_FATES = {
     "published": "published already in {}",
     "begun": "publishing in {} had begun: the next run ends it, _SUCCESS is missing until then",
     "unknown": "whether {} was changed is not known",
 }
 
 
-def _explain(error: BaseException, fates: Mapping[str, publishing.Fate]) -> str:
-    """The one line for what ended a run; where that is no line's matter, the traceback is logged.
+def _explain(error: BaseException, fates: Mapping[str, Fate]) -> str:
+    """The line for an error that ended a run; the traceback of an unforeseen error is logged.
 
     Args:
-      error: what it was.
-      fates: what has become of each output.
+      error: the error.
+      fates: the fate of each output.
     """
-    told = [_TOLD[fate].format(output) for output, fate in fates.items() if fate in _TOLD]
+    changed = [_FATES[fate].format(output) for output, fate in fates.items() if fate in _FATES]
     if isinstance(error, _RunsOnError):
         return str(error)
-    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):  # in a worker
-        said = "interrupted"
+    # A worker in another process hands over the text of its error alone.
+    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
+        line = "interrupted"
     elif isinstance(error, _EndedError):
-        said = str(error)
-    elif found := find_job_error(error):  # which tells the rest
+        line = str(error)
+    elif found := find_job_error(error):
+        # The text of a JobError has the rest, also whether nothing was published.
         published = [output for output, fate in fates.items() if fate == "published"]
-        return "; ".join([found, *(_TOLD["published"].format(output) for output in published)])
+        return "; ".join([found, *(_FATES["published"].format(output) for output in published)])
     else:
         logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-        said = f"the pipeline failed: {type(error).__name__}"
-    return "; ".join([said, *(told or ["nothing was published"])])
+        line = f"the pipeline failed: {type(error).__name__}"
+    return "; ".join([line, *(changed or ["nothing was published"])])
 
 
 class _RunsOnError(Exception):
-    """The job can't be waited for any more, and has not ended. The text is one line."""
+    """Nobody waits for the job any more, and it has not ended. The text is one line."""
 
 
 class _EndedError(Exception):
     """The job has ended without success. The text is one line."""
 
 
-def _run(
-    job: AnyJob, build: Callable[[beam.Pipeline, AnyJob], beam.PCollection]
-) -> tuple[Counts, Counts] | None:
-    """Runs the job; returns what became of rows, and what went through each stage.
+class _Outcome(NamedTuple):
+    """What a run has come to.
 
-    Returns None where the job's end is not to be waited for.
+    Attributes:
+      counts: of rows, where the job has published.
+      stages: of what went through each stage, where the job has published.
+      failure: the error; None where there was none.
+      runs_on: whether the job may still be running, with its files in the staging directories.
     """
-    # A worker in this process logs what it raises; the reader gets one line of it, from `main`.
+
+    counts: Counts
+    stages: Counts
+    failure: BaseException | None = None
+    runs_on: bool = False
+
+
+def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
+    """Runs the pipeline of a job, and waits for its end unless the job is handed over."""
+    # A worker in this process logs what it raises, of which the user gets one line at the end.
     for name, level in (("apache_beam", logging.INFO), ("apache_beam.io", logging.WARNING)):
         logging.getLogger(name).setLevel(logging.CRITICAL if job.runs_here else level)
-    with spilling() if job.runs_here else contextlib.nullcontext():
-        pipeline = beam.Pipeline(options=job.beam_options)
-        build(pipeline, job)
-        result = pipeline.run()
-        if job.handed_over:
-            return None
-        try:
-            state = result.wait_until_finish()
-        except (KeyboardInterrupt, Exception) as error:
-            if job.runs_here or not _runs_on(result):
-                raise
-            raise _RunsOnError(
-                f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
-                f"publishes in {job.shown}; cancel it where it runs"
-            ) from error
+    try:
+        with spilling() if job.runs_here else contextlib.nullcontext():
+            pipeline = beam.Pipeline(options=job.beam_options)
+            build(pipeline, job)
+            result = pipeline.run()
+            if job.handed_over:
+                return _Outcome({}, {}, runs_on=True)
+            _wait(job, result)
+        counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
+    except (KeyboardInterrupt, Exception) as error:
+        return _Outcome({}, {}, failure=error, runs_on=isinstance(error, _RunsOnError))
+    return _Outcome(counts, stages)
+
+
+def _wait(job: Job, result: PipelineResult) -> None:
+    """Waits for the end of a pipeline; raises where that is no success, or can't be had."""
+    try:
+        state = result.wait_until_finish()
+    except (KeyboardInterrupt, Exception) as error:
+        if job.runs_here or not _runs_on(result):
+            raise
+        raise _RunsOnError(
+            f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
+            f"publishes in {job.published_in}; cancel it where it runs"
+        ) from error
     if state not in (None, PipelineState.DONE):
         raise _EndedError(f"the job ended as {state}")
-    counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
-    return counts, stages
 
 
 def _runs_on(result: PipelineResult) -> bool:
     try:
         return not PipelineState.is_terminal(result.state)
-    except Exception:  # whom we can't ask
+    except Exception:  # the service does not answer
         return True
 
 
 def _counters(result: PipelineResult, namespace: str) -> Counts:
+    """The counters of a namespace, each added up over the steps of the pipeline."""
     found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(namespace))
-    return add_counts({c.key.metric.name: c.result} for c in found["counters"])  # of all steps
+    return add_counts({c.key.metric.name: c.result} for c in found["counters"])
 
 
-def run(main: Callable[[], int]) -> None:
-    """The console script: `main`, then out at once, whatever threads an interrupted runner left."""
+def run_and_exit(main: Callable[[], int]) -> None:
+    """Runs the main function of a console script, and exits at once with its status.
+
+    An interrupted runner leaves threads behind, for which Python's own exit would wait.
+    """
     status = main()
-    atexit._run_exitfuncs()  # ends a job server that the runner has started, such as Prism
+    # One of these functions ends a job server that the runner has started, such as Prism.
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -2,33 +2,16 @@
 
 import argparse
 import dataclasses
-import datetime
 import os
 import uuid
 from collections.abc import Sequence
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from rich.console import Console
 
-from pipelines import console, running
-from pipelines.options import (
-    Parser,
-    UsageError,
-    add_inputs,
-    add_ranges,
-    add_time_zone,
-    check_beam_options,
-    check_common,
-    check_file,
-    check_readers,
-    is_table_name,
-    is_within,
-    ratio,
-    readers,
-)
-from pipelines.running import Runnable, perform
+from pipelines import console, options, running
+from pipelines.command_line import Parser, UsageError, is_table_name, parse_words
 from schemas import metric_types
 from transforms import (
     ComputeSessionMetrics,
@@ -44,76 +27,74 @@ from transforms.bigquery import parse_table
 from transforms.errors import JobError
 from transforms.files import is_local
 from transforms.folding.metrics import DEFAULT_METRICS, METRICS
-from transforms.instants import DAY_US
+from transforms.instants import DAY_US, date_of_day
+from transforms.policy import SWITCHES
 from transforms.writing.outputs import Output
 from transforms.writing.records import RECORDS_OUTPUT
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
 from transforms.writing.tables import TableRange
 
+PROGRAM = "session-metrics"
+_RULES = {
+    "response_from": "message of the other side's turn that a response is timed from",
+    "bots": "whether a bot's turn stops the agent's clock: with answer it does, with ignore bots are "
+    "left out",
+    "late_messages": "whether messages later than the session's end count",
+    "rounding": "how averages and maxima are rounded to whole seconds",
+}
 
-@dataclasses.dataclass(frozen=True)
-class Job(Runnable):
-    """What the command line asks for."""
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job(running.Job):
+    """A run of the main job: its transforms."""
 
     read_messages: ReadMessages
     read_sessions: ReadSessions
     compute_metrics: ComputeSessionMetrics
     write_metrics: WriteMetrics
-    beam_options: PipelineOptions
-
-    @property
-    def tables(self) -> list[str]:
-        """The tables whose rows are replaced."""
-        return [str(one.table) for one in self.write_metrics.tables]
-
-    @property
-    def outputs(self) -> list[str]:
-        """The directories that are published."""
-        return self.write_metrics.outputs
-
-    @property
-    def shown(self) -> str:
-        """Where the output is, once published, in words."""
-        return self.write_metrics.shown
-
-    @property
-    def files_beside(self) -> list[str]:
-        """The files that are written beside the outputs."""
-        return self.write_metrics.files_beside
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
+    """The parser of the job's own options."""
     parser = Parser(
-        prog="session-metrics",
-        description="Computes the six MessagingSessionMetrics records of each closed messaging session.",
-        epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
-        allow_abbrev=False,
+        PROGRAM,
+        "Computes the six MessagingSessionMetrics records of each closed messaging session.",
     )
-    add_inputs(parser)
+    options.add_inputs(parser)
     out = parser.add_argument_group("output")
-    out.add_argument("--output", metavar="DIR", help="directory for the records")
+    out.add_argument(
+        "--output",
+        metavar="DIR",
+        help="directory for the records: a run replaces the records of an earlier one there, or with "
+        "--partition_by day those of its days",
+    )
     out.add_argument(
         "--output_table",
         metavar="PROJECT:DATASET.TABLE",
-        help="BigQuery table for the records, with or without --output: what it has of the range "
-        "of --closed_from and --closed_until is replaced",
+        help="BigQuery table for the records, with or without --output: its rows in the range of "
+        "--closed_from and --closed_until are replaced",
     )
-    out.add_argument("--output_format", choices=["avro", "parquet", "csv", "jsonl"], default="avro")
+    out.add_argument(
+        "--output_format",
+        choices=["avro", "parquet", "csv", "jsonl"],
+        default="avro",
+        help="format of the output files; csv has the three columns that Bulk API 2.0 can insert "
+        "(default %(default)s)",
+    )
     out.add_argument(
         "--partition_by",
         choices=["none", "day"],
         default="none",
-        help="day: a directory created_date=YYYY-MM-DD per day",
+        help="how the output is divided; day: a directory created_date=2024-10-02 for each day on "
+        "which sessions ended, UTC (default %(default)s)",
     )
-    out.add_argument("--rejects", metavar="DIR", help="by default DIR/rejects")
     out.add_argument(
-        "--max_reject_ratio",
-        type=ratio,
-        default=0.01,
-        metavar="SHARE",
-        help="with more of an input's rows rejected the run fails (default 0.01)",
+        "--rejects",
+        metavar="DIR",
+        help="directory for the rows that can't be used (default rejects in --output)",
     )
-    out.add_argument("--summary", metavar="FILE", help="the counters as JSON")
+    options.add_reject_ratio(out)
+    out.add_argument("--summary", metavar="FILE", help="file for the counts of the run, as JSON")
     out.add_argument(
         "--session_summary",
         metavar="DIR|PROJECT:DATASET.TABLE",
@@ -125,26 +106,25 @@ def _parser() -> argparse.ArgumentParser:
         type=_metrics,
         default=",".join(DEFAULT_METRICS),
         metavar="TYPE,...",
-        help=f"types of the records; by default the first six of {', '.join(metric_types())}",
+        help=f"types of the records, of {', '.join(metric_types())}; the last two need accepted_at "
+        "and routed_at of the sessions (default the first six)",
     )
-    out.add_argument("--report", metavar="FILE", help="a page of HTML to look at, FILE.html")
-    add_time_zone(out)
-    add_ranges(parser)
+    out.add_argument(
+        "--report",
+        metavar="FILE",
+        help="file for a page of HTML: sessions, messages and response times per day, by hour and by "
+        "channel type",
+    )
+    options.add_time_zone(out)
+    options.add_ranges(parser)
     rules = parser.add_argument_group("rules")
-    rules.add_argument(
-        "--response_from",
-        choices=["first_message", "last_message"],
-        default="first_message",
-        help="message of the other side's turn that a response is timed from",
-    )
-    rules.add_argument(
-        "--bots",
-        choices=["ignore", "answer"],
-        default="ignore",
-        help="answer: a bot's turn stops the agent's clock",
-    )
-    rules.add_argument("--rounding", choices=["half_up", "floor", "ceil"], default="half_up")
-    rules.add_argument("--late_messages", choices=["include", "exclude"], default="include")
+    for switch, values in SWITCHES.items():
+        rules.add_argument(
+            f"--{switch}",
+            choices=values,
+            default=values[0],
+            help=f"{_RULES[switch]} (default %(default)s)",
+        )
     return parser
 
 
@@ -152,64 +132,65 @@ def parse(argv: Sequence[str]) -> Job:
     """Makes a job of a command line.
 
     Raises:
-      UsageError: an unknown option, a value that there is not, options that do not go together.
-      JobError: an input or the output is not to be had.
+      UsageError: an unknown option, a wrong value, options that do not go together.
+      JobError: an input or the output can't be had.
     """
-    parser = _parser()
-    args, rest = parser.parse_known_args(list(argv))
-    check_beam_options(rest, parser)
-    given = ["messages", "sessions", *([] if args.output_table else ["output"])]
-    beam_options = check_common(args, rest, given)
+    required = ["messages", "sessions", "output|output_table"]
+    args, beam_options = parse_words(parser(), argv, required)
+    read_messages, read_sessions = options.readers(args)
+    write_metrics = _write_metrics(args, beam_options)
+    compute_metrics = ComputeSessionMetrics(
+        Policy(
+            **{switch: getattr(args, switch) for switch in SWITCHES},
+            **options.ranges_us(args),
+        ),
+        args.metrics,
+        summarize=write_metrics.summaries is not None or write_metrics.report is not None,
+    )
+    needed = [column for name in args.metrics if (column := METRICS[name].needs)]
+    options.check_readers(read_messages, read_sessions, needed)
+    for table in write_metrics.tables:
+        table.check()
+    return Job(
+        beam_options=beam_options,
+        outputs=write_metrics.outputs,
+        files=write_metrics.files_beside,
+        tables=[str(one.table) for one in write_metrics.tables],
+        published_in=write_metrics.shown,
+        read_messages=read_messages,
+        read_sessions=read_sessions,
+        compute_metrics=compute_metrics,
+        write_metrics=write_metrics,
+    )
 
+
+def _write_metrics(args: argparse.Namespace, beam_options: PipelineOptions) -> WriteMetrics:
+    """The transform that writes what the options ask for."""
     days: tuple[str | None, str | None] = (None, None)
     if args.partition_by == "day":
         days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
     output, table = args.output, _table_range(args, "output_table", RECORDS_OUTPUT)
     if table and not output:
-        output = _output_on_the_way(args, beam_options)
+        output = _directory_for_loading(args, beam_options)
     summaries = _summaries(args, output)
     if args.summary:
-        check_file("summary", args.summary, within=output)
-    report = _report(args, output)
-    job = Job(
-        *readers(args),
-        ComputeSessionMetrics(
-            Policy(
-                args.response_from,
-                args.bots,
-                args.rounding,
-                args.late_messages,
-                args.closed_from,
-                args.closed_until,
-                args.created_from,
-                args.created_until,
-            ),
-            args.metrics,
-            summarize=summaries is not None or report is not None,
-        ),
-        WriteMetrics(
-            output,
-            args.output_format,
-            args.partition_by,
-            days,
-            args.rejects,
-            args.max_reject_ratio,
-            args.summary,
-            table,
-            summaries,
-            report,
-            keep_files=bool(args.output),
-        ),
-        beam_options,
+        options.check_file("summary", args.summary, within=output)
+    return WriteMetrics(
+        output,
+        output_format=args.output_format,
+        partition_by=args.partition_by,
+        days=days,
+        rejects=args.rejects,
+        max_reject_ratio=args.max_reject_ratio,
+        summary=args.summary,
+        table=table,
+        summaries=summaries,
+        report=_report(args, output),
+        keep_files=bool(args.output),
     )
-    needed = [column for name in args.metrics if (column := METRICS[name].needs)]
-    check_readers(job.read_messages, job.read_sessions, needed)
-    for table in job.write_metrics.tables:
-        table.check()
-    return job
 
 
-def _table_range(args: argparse.Namespace, option: str, kind: Output) -> TableRange | None:
+def _table_range(args: argparse.Namespace, option: str, rows: Output) -> TableRange | None:
     """The rows that are replaced in the table that an option names."""
     name = getattr(args, option)
     if not name:
@@ -225,7 +206,7 @@ def _table_range(args: argparse.Namespace, option: str, kind: Output) -> TableRa
         table = parse_table(name)
     except JobError as error:
         raise UsageError(f"--{option} {error}") from None
-    return TableRange(table, (args.closed_from, args.closed_until), kind)
+    return TableRange(table, (args.closed_from, args.closed_until), rows)
 
 
 def _summaries(args: argparse.Namespace, output: str) -> str | TableRange | None:
@@ -236,7 +217,7 @@ def _summaries(args: argparse.Namespace, output: str) -> str | TableRange | None
     if is_table_name(place):
         return _table_range(args, "session_summary", SUMMARIES_OUTPUT)
     one, other = (os.path.abspath(p) if is_local(p) else p.rstrip("/") for p in (place, output))
-    if is_within(one, other) or is_within(other, one):
+    if options.is_within(one, other) or options.is_within(other, one):
         raise UsageError(
             f"--session_summary {place}: must be a directory of its own, neither in nor around {output}"
         )
@@ -249,27 +230,20 @@ def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
         if args.report_time_zone:
             raise UsageError("--report_time_zone is of --report, which is not given")
         return None
-    check_file("report", args.report, within=output)
+    options.check_file("report", args.report, within=output)
     if args.report == args.summary:
         raise UsageError(f"--report {args.report}: is the file of --summary, too")
     asked = [
-        f"{name}_{edge}={_words(micros)}"
-        for name in ("closed", "created")
-        for edge in ("from", "until")
-        if (micros := getattr(args, f"{name}_{edge}")) is not None
+        f"{name.removesuffix('_us')}={options.instant_text(micros)}"
+        for name, micros in options.ranges_us(args).items()
+        if micros is not None
     ]
     settings = (("Range", " ".join(asked) or "all closed sessions"),)
     return ReportPage(args.report, args.report_time_zone or "UTC", settings)
 
 
-def _words(micros: int) -> str:
-    """An instant as `_instant` takes it."""
-    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros)
-    return f"{at.isoformat()}Z"
-
-
-def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
-    """A directory of this run's own for files that only a table gets."""
+def _directory_for_loading(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
+    """A directory of this run's own for the files of a table, where no directory is asked for."""
     if args.partition_by != "none":
         raise UsageError("--partition_by is of --output, which is not given")
     temp_location = beam_options.view_as(GoogleCloudOptions).temp_location
@@ -282,7 +256,7 @@ def _output_on_the_way(args: argparse.Namespace, beam_options: PipelineOptions) 
 
 
 def _metrics(text: str) -> tuple[str, ...]:
-    """Types, in the order of the records, whatever the order in which they are asked for."""
+    """The type of the option for the types of the records; their order is that of the records."""
     asked = {name.strip() for name in text.split(",")}
     if unknown := sorted(asked - set(METRICS)):
         raise argparse.ArgumentTypeError(
@@ -292,17 +266,18 @@ def _metrics(text: str) -> tuple[str, ...]:
 
 
 def _day(micros: int | None, which: str) -> str | None:
+    """The date at whose midnight a range begins or ends."""
     if micros is None:
         return None
     if micros % DAY_US:
         raise UsageError(
             f"--partition_by day replaces whole days; --closed_{which} must be a date or midnight UTC"
         )
-    return str(pa.scalar(micros // DAY_US, pa.int32()).cast(pa.date32()))
+    return date_of_day(micros // DAY_US)
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
-    """Adds the whole job to a pipeline; gives the counts of the run, once published."""
+    """Adds the job to a pipeline; returns the counts of the run, once published."""
     read = ReadMessagesAndSessions(job.read_messages, job.read_sessions)
     return (
         pipeline
@@ -312,26 +287,26 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job that a command line asks for; returns the exit status."""
-    return perform("session-metrics", argv, parse, build, _tell)
-
-
-def _tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
-    """Tells of a run that has published."""
+def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
+    """Prints the last lines of a run that has published: what was read, and where the output is."""
     out.print(console.closing_table(counts))
     if table := console.stage_table(stages):
         out.print(table)
-    out.print(f"published in {job.shown}", markup=False)
+    out.print(f"published in {job.published_in}", markup=False)
     if job.write_metrics.report:
         out.print(f"the page is {job.write_metrics.report.path}", markup=False)
     if not job.write_metrics.keep_files and any("_rejected_" in name for name in counts):
         out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job that a command line asks for; returns the exit status."""
+    return running.run_job(PROGRAM, argv, parse=parse, build=build, tell=tell)
+
+
 def run() -> None:
     """The console script."""
-    running.run(main)
+    running.run_and_exit(main)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The project's data definitions: record schemas, column aliases and typed rows.
 
-The Avro schema files are the one source; everything else about the records is derived from them.
+The Avro schema files (`*.avsc`) are the one source: the Arrow, Parquet and BigQuery schemas of both
+outputs, and `docs/schema.md`, are derived from them. `aliases.json` has the names of the inputs' columns.
 """
 
 import functools
@@ -28,13 +29,19 @@ _BIGQUERY_TYPES = {
 
 @functools.cache
 def avro_schema(name: str = "messaging_session_metrics") -> dict[str, Any]:
-    """Returns the parsed Avro schema `schemas/<name>.avsc`. Do not modify it."""
+    """Returns the parsed Avro schema `schemas/<name>.avsc`. Do not modify the dictionary."""
     return json.loads(resources.files(__name__).joinpath(f"{name}.avsc").read_text("utf-8"))
 
 
 @functools.cache
 def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
-    """Derives the Arrow (and so the Parquet) schema, each field with its doc as `description`."""
+    """Derives the Arrow (and so the Parquet) schema of `schemas/<name>.avsc`.
+
+    The metadata of the schema and of each field have the doc of the Avro schema as `description`.
+
+    >>> arrow_schema().field("MessagingSessionMetricValue").type
+    DataType(int32)
+    """
     fields = [
         pa.field(
             field["name"],
@@ -49,11 +56,11 @@ def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
 
 @functools.cache
 def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, str]]:
-    """Derives the BigQuery schema, as its REST API has it. Do not modify it.
+    """Derives the BigQuery schema of `schemas/<name>.avsc`, in the form of BigQuery's REST API.
 
     Returns:
       For each field its `name`, `type`, `mode` (`REQUIRED`, or `NULLABLE` for a union with null) and
-      `description`, the field's doc.
+      `description`, the field's doc. Do not modify the list.
     """
     return [
         {
@@ -67,25 +74,30 @@ def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, s
 
 
 def is_nullable(field: dict[str, Any]) -> bool:
-    """Whether a field of an Avro schema is a union of null, which comes first, and a type."""
+    """Whether a field of an Avro schema is a union of null and a type, in that order."""
     return isinstance(field["type"], list)
 
 
 def symbols_of(field: dict[str, Any]) -> list[str]:
-    """The restricted list of a field of an Avro schema that is an enum; empty for any other."""
+    """The values of a field of an Avro schema if the field is an enum, else an empty list."""
     return field["type"].get("symbols", []) if isinstance(field["type"], dict) else []
 
 
 def _type_of(field: dict[str, Any]) -> str:
     avro_type = field["type"][1] if is_nullable(field) else field["type"]
     if isinstance(avro_type, dict):
-        return avro_type.get("logicalType", "string")  # an enum is a string
+        # An enum is a string.
+        return avro_type.get("logicalType", "string")
     return avro_type
 
 
 @functools.cache
 def metric_types() -> tuple[str, ...]:
-    """The restricted list of `MessagingSessionMetricType`, in the order of the records."""
+    """The restricted list of `MessagingSessionMetricType`, in the order of a session's records.
+
+    >>> metric_types()[:3]
+    ('AgentMessageCount', 'AverageAgentResponseTime', 'AverageEndUserResponseTime')
+    """
     (field,) = (
         field for field in avro_schema()["fields"] if field["name"] == "MessagingSessionMetricType"
     )
@@ -94,13 +106,17 @@ def metric_types() -> tuple[str, ...]:
 
 @functools.cache
 def aliases(kind: str) -> dict[str, dict[str, Any]]:
-    """Returns the columns of an input and the names that each is known by.
+    """Returns the columns of an input and the names under which files may have them.
 
     Args:
       kind: `messages`, `sessions`, `channels`, `records` or `summaries`.
 
     Returns:
-      For each canonical column whether it is `required`, and its `names` in order of preference.
+      For each canonical column whether the column is `required`, and its `names` in order of
+      preference. Do not modify the dictionary.
+
+    >>> aliases("messages")["message_id"]["names"]
+    ['message_id', 'MessageIdentifier', 'identifier', 'Id']
     """
     table = json.loads(resources.files(__name__).joinpath("aliases.json").read_text("utf-8"))
     return table[kind]

@@ -1,4 +1,4 @@
-"""Typed rows, for pipelines that have rows: what comes in, and the records that go out."""
+"""Typed rows for pipelines that have rows: messages and sessions as input, records as output."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ class MessageRow(NamedTuple):
     """One entry of a conversation.
 
     Attributes:
-      session_id: of the messaging session.
-      message_id: unique within the session.
-      sent_at: when the server received it.
+      session_id: the id of the messaging session.
+      message_id: an id that is unique within the session.
+      sent_at: when the server received the message.
       sender_role: `EndUser`, `Agent`, `Bot`, ... as in the exports.
-      entry_type: None is a message.
-      sequence: orders messages of one instant; None comes first.
+      entry_type: `Text`, ... as in the exports; an entry without a type (None) is a message.
+      sequence: the order of messages of one instant; a message without one (None) comes first.
     """
 
     session_id: str
@@ -30,16 +30,16 @@ class SessionRow(NamedTuple):
     """One messaging session, or a snapshot of it.
 
     Attributes:
-      session_id: its id.
-      status: `Ended` where it is closed.
-      ended_at: None while it is open.
+      session_id: the id of the session.
+      status: `Ended` if the session is closed.
+      ended_at: when the session ended; None while it is open.
       channel_type: `EmbeddedMessaging`, `Text`, ...
       platform_type: `Enhanced` or `Standard`.
-      started_at: when it started.
-      created_at: None is `started_at`.
-      modified_at: the newest snapshot of a session counts.
-      accepted_at: when an agent accepted it.
-      routed_at: when it was routed to agents.
+      started_at: when the session started.
+      created_at: when the session was created; None stands for `started_at`.
+      modified_at: when the row was last changed; the newest snapshot of a session counts.
+      accepted_at: when an agent accepted the session.
+      routed_at: when the session was routed to agents.
     """
 
     session_id: str
@@ -55,7 +55,7 @@ class SessionRow(NamedTuple):
 
 
 class MetricRow(NamedTuple):
-    """One record of `MessagingSessionMetrics`; the fields of `messaging_session_metrics.avsc`."""
+    """One record of `MessagingSessionMetrics`, with the fields of `messaging_session_metrics.avsc`."""
 
     Name: str
     MessagingSessionId: str

@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and the marks that a test gets for the fixtures that it uses."""
 
 import subprocess
 from collections.abc import Callable
@@ -17,11 +17,29 @@ from tests.support.emulators import (  # noqa: F401
     storage_emulator,
 )
 
-# How fast the machine is says nothing of a property.
+# A property holds on slow machines too.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+# All tests that use one of these fixtures run in one process, so that the fixture, which takes seconds
+# to make, is made once.
+_MADE_ONCE = ("bigquery_emulator", "package")
+_SERVICES = {"google_credentials", "storage_emulator", *_MADE_ONCE}
+
+
+# First, because pytest-xdist reads the groups in a hook of the same name.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need a service, and groups the tests that share an expensive one."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & _SERVICES:
+            item.add_marker(pytest.mark.service)
+        for name in _MADE_ONCE:
+            if name in fixtures:
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The load of the benchmarks is the log that it is said to be; their own run compares the records."""
+"""The load of the benchmarks is as documented. Each run of the benchmarks compares the records."""
 
 import datetime
 import json
@@ -17,7 +17,7 @@ from transforms.reading.values import long_session_id
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Several chunks, batches and files in a small log."""
+    """Makes even a small log of several chunks, batches and files."""
     monkeypatch.setattr(load, "CHUNK_SESSIONS", 50)
     monkeypatch.setattr(load, "BATCH_MESSAGES", 300)
     monkeypatch.setattr(load, "FILE_BATCHES", 3)
@@ -40,7 +40,8 @@ def test_log_is_whole_and_in_order_of_time(small_pieces, tmp_path):
     sessions = pq.read_table(tmp_path / "sessions.parquet")
     assert sessions.num_rows == 4001 // load.MESSAGES_PER_SESSION
     used = set(messages["ConversationId"].to_pylist())
-    assert used < set(sessions["Id"].to_pylist())  # some have no messages
+    # Some sessions have no messages.
+    assert used < set(sessions["Id"].to_pylist())
     ended = pc.equal(sessions["Status"], "Ended")
     assert ended.equals(pc.is_valid(sessions["EndTime"]))
     assert not pc.all(ended).as_py()
@@ -78,5 +79,6 @@ def test_same_arguments_same_messages(load_format, tmp_path):
         load.write(500, load_format, tmp_path / output)
     one, other = (cli.output_bytes(tmp_path / output) for output in ("one", "other"))
     assert one.keys() == other.keys()
-    if load_format != "avro":  # which has a random marker
+    # An Avro file has a random marker between its blocks.
+    if load_format != "avro":
         assert one == other

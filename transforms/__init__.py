@@ -4,7 +4,8 @@
     sessions = pipeline | ReadSessions(["sessions.csv"])
     (messages, sessions) | ComputeSessionMetrics() | WriteMetrics("metrics")
 
-Each name is loaded when it is first asked for, so that the pure modules can be had without Beam.
+Each name is loaded when it is first asked for. Python runs this file before any module of the package,
+and importing Beam takes seconds: `--help` and the pure modules must be able to do without it.
 """
 
 import importlib
@@ -29,28 +30,29 @@ if TYPE_CHECKING:
     from transforms.writing.rows import ToRows as ToRows
     from transforms.writing.write import WriteMetrics as WriteMetrics
 
-_MODULES = {
-    "schemas.rows": ("MessageRow", "MetricRow", "SessionRow"),
-    "transforms.collections": ("Batches", "Metrics"),
-    "transforms.folding.compute": ("ComputeSessionMetrics",),
-    "transforms.policy": ("Policy",),
-    "transforms.reading.read": (
-        "ReadMessages",
-        "ReadMessagesAndSessions",
-        "ReadSessions",
-        "ReadSummaries",
-    ),
-    "transforms.reading.rows": ("BatchMessages", "BatchSessions"),
-    "transforms.reporting.build": ("BuildReport",),
-    "transforms.reporting.page": ("ReportPage",),
-    "transforms.writing.rows": ("ToRows",),
-    "transforms.writing.write": ("WriteMetrics",),
+_MODULE_OF = {
+    "MessageRow": "schemas.rows",
+    "MetricRow": "schemas.rows",
+    "SessionRow": "schemas.rows",
+    "Batches": "transforms.collections",
+    "Metrics": "transforms.collections",
+    "ComputeSessionMetrics": "transforms.folding.compute",
+    "Policy": "transforms.policy",
+    "ReadMessages": "transforms.reading.read",
+    "ReadMessagesAndSessions": "transforms.reading.read",
+    "ReadSessions": "transforms.reading.read",
+    "ReadSummaries": "transforms.reading.read",
+    "BatchMessages": "transforms.reading.rows",
+    "BatchSessions": "transforms.reading.rows",
+    "BuildReport": "transforms.reporting.build",
+    "ReportPage": "transforms.reporting.page",
+    "ToRows": "transforms.writing.rows",
+    "WriteMetrics": "transforms.writing.write",
 }
-__all__ = sorted(name for names in _MODULES.values() for name in names)
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(importlib.import_module(module), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

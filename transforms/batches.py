@@ -1,10 +1,9 @@
 """The canonical batches: one Arrow layout for each kind of input, whatever its rows came from.
 
-`normalize_*` takes the columns of one piece of an input as they were read and gives the canonical
-batch, the rejects and the counts. Pure functions; no Beam.
+Instants are microseconds since the epoch, UTC, in columns named `..._us`.
 """
 
-from typing import NamedTuple, SupportsInt
+from typing import Literal, NamedTuple, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -12,37 +11,58 @@ import pyarrow as pa
 from schemas import aliases, arrow_schema
 
 END_USER, AGENT, BOT = 0, 1, 2
+"""The senders whose messages count."""
 
-MAX_VALUE = 999_999_999  # of a metric: the field has nine digits
+SIDES = ("agent", "end_user")
+"""The sides of a conversation whose responses are timed."""
 
-NO_SEQUENCE = np.iinfo(np.int64).min  # a message without a sequence comes before any with one
+MAX_VALUE = 999_999_999
+"""The greatest value of a metric: the field has nine digits."""
+
+NO_SEQUENCE = np.iinfo(np.int64).min
+"""In place of a sequence that a message has not: before any other."""
 
 ID = pa.dictionary(pa.int32(), pa.string())
 
 MESSAGES = pa.schema(
     [
         pa.field("session_id", ID, nullable=False),
+        # Unique within a session, at best.
         pa.field("message_id", pa.string(), nullable=False),
+        # When the server received the message.
         pa.field("sent_at_us", pa.int64(), nullable=False),
+        # Orders the messages of one instant; may be NO_SEQUENCE.
         pa.field("sequence", pa.int64(), nullable=False),
+        # END_USER, AGENT or BOT.
         pa.field("sender", pa.int8(), nullable=False),
     ]
 )
+"""One row per message. On the way to the fold it may be narrowed, see `keying.sharding.narrow`."""
 
 SESSIONS = pa.schema(
     [
         pa.field("session_id", ID, nullable=False),
+        # "Ended" if the session is closed.
         pa.field("status", pa.string(), nullable=False),
+        # Such as "EmbeddedMessaging" or "Text".
         pa.field("channel_type", pa.string()),
+        # "Enhanced" or "Standard"; only enhanced sessions get records.
         pa.field("platform_type", pa.string()),
+        # When the conversation began.
         pa.field("started_at_us", pa.int64()),
+        # When the session ended: CreatedDate of its records.
         pa.field("ended_at_us", pa.int64()),
+        # When Salesforce made the session's record; started_at where the input has no such column.
         pa.field("created_at_us", pa.int64()),
+        # The newest snapshot of a session counts.
         pa.field("modified_at_us", pa.int64()),
+        # When an agent accepted the work: ServiceRepAcceptToFirstResponseTime is timed from here.
         pa.field("accepted_at_us", pa.int64()),
+        # When the work was routed to an agent: ServiceRepFirstResponseTime is timed from here.
         pa.field("routed_at_us", pa.int64()),
     ]
 )
+"""One row per session, or per snapshot of one."""
 
 KEYS = pa.schema(
     [
@@ -50,31 +70,54 @@ KEYS = pa.schema(
         pa.field("ended_at_us", pa.int64(), nullable=False),
     ]
 )
-"""The first columns of what is computed, a row per session."""
+"""The first columns of a batch of metrics, which has one row per session."""
 
 SALESFORCE_RECORDS = pa.schema(
     [
         pa.field("session_id", ID, nullable=False),
-        pa.field("metric_type", pa.int8(), nullable=False),  # its place in `schemas.metric_types`
+        # The place of the type in `schemas.metric_types`.
+        pa.field("metric_type", pa.int8(), nullable=False),
         pa.field("value", pa.int64(), nullable=False),
     ]
 )
+"""One row per record that Salesforce wrote itself."""
 
 SUMMARIES = pa.schema(
     [arrow_schema("messaging_session_summary").field(n) for n in aliases("summaries")]
 )
-"""Those fields of a summary that a report is made of."""
+"""One row per session: the fields of a summary row that the page is made of."""
+
+Kind = Literal["messages", "sessions", "records"]
+"""What the rows of a batch are, where batches of several kinds travel in one PCollection."""
+
+
+def kind_of(batch: pa.RecordBatch) -> Kind:
+    """Finds out from its columns what the rows of a batch are.
+
+    Args:
+      batch: of layout `MESSAGES`, whole or narrowed, of layout `SESSIONS`, or of layout
+        `SALESFORCE_RECORDS`.
+    """
+    names = batch.schema.names
+    if "message_id" in names:
+        return "messages"
+    return "records" if "metric_type" in names else "sessions"
+
 
 Counts = dict[str, int]
-
-SIDES = ("agent", "end_user")
-"""The sides of a conversation whose responses are timed."""
+"""How many rows had each fate, by the name of the fate; a fate that no row had is left out."""
 
 
 class Reject(NamedTuple):
     """A row that can't be used. Never holds what a customer or an agent wrote.
 
-    `source` is the file, `row` the line in a text file and the ordinal of the row elsewhere, both from 1.
+    Attributes:
+      source: the file.
+      row: the line in a text file, the ordinal of the row elsewhere; both from 1.
+      reason: a code, as the documentation of the output lists them.
+      detail: the value that is at fault, or nothing if it may be anybody's words.
+      session_id: as it stands in the row.
+      message_id: as it stands in the row; None for a row that is no message.
     """
 
     source: str

@@ -8,5 +8,9 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def date_of_day(day: int) -> str:
-    """The date, `YYYY-MM-DD`, of a day that is counted from 1970-01-01."""
+    """The date of a day that is counted from 1970-01-01.
+
+    >>> date_of_day(20_000)
+    '2024-10-04'
+    """
     return (EPOCH.date() + datetime.timedelta(days=day)).isoformat()

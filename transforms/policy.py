@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 ResponseFrom = Literal["first_message", "last_message"]
 Bots = Literal["ignore", "answer"]
-Rounding = Literal["half_up", "floor", "ceil"]
 LateMessages = Literal["include", "exclude"]
+Rounding = Literal["half_up", "floor", "ceil"]
 
 SWITCHES: dict[str, tuple[Any, ...]] = {
     "response_from": get_args(ResponseFrom),
@@ -15,14 +15,25 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "late_messages": get_args(LateMessages),
     "rounding": get_args(Rounding),
 }
-"""The values of each switch, its default first; what no fold depends on comes last."""
+"""The values of each switch, its default first.
+
+Rounding comes last because turns and responses do not depend on it: policies that differ in rounding
+alone are neighbours in `policies`, and share one fold.
+"""
+
 RULES = ("response_from", "bots", "late_messages")
-"""The switches that times depend on; a summary has each as `policy_...`."""
+"""The switches that times depend on; a summary row has each as `policy_...`."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
     """How the metrics are computed, and for which sessions. `docs/decisions.md` has the reasons.
+
+    >>> Policy(bots="answer").response_from
+    'first_message'
+    >>> Policy(bots="reply")
+    Traceback (most recent call last):
+    ValueError: bots is 'reply'; it must be one of ignore, answer
 
     Attributes:
       response_from: which message of the other side's turn a response is timed from.
@@ -30,12 +41,12 @@ class Policy:
         bot's turn answer the end user, so an agent's turn right after it is no response.
       rounding: of averages and maxima to whole seconds.
       late_messages: whether messages later than the session's end count.
-      closed_from_us, closed_until_us: sessions with `ended_at` in this half-open range alone.
-      created_from_us, created_until_us: sessions with `created_at` in this half-open range alone.
+      closed_from_us, closed_until_us: only sessions with `ended_at` in this half-open range.
+      created_from_us, created_until_us: only sessions with `created_at` in this half-open range.
         All four are microseconds since the epoch, UTC; None is no bound.
 
     Raises:
-      ValueError: a value that there is not.
+      ValueError: a switch has a value that is not among `SWITCHES`.
     """
 
     response_from: ResponseFrom = "first_message"
@@ -48,20 +59,28 @@ class Policy:
     created_until_us: int | None = None
 
     def __post_init__(self) -> None:
-        for name, kind in (
-            ("response_from", ResponseFrom),
-            ("bots", Bots),
-            ("rounding", Rounding),
-            ("late_messages", LateMessages),
-        ):
-            if getattr(self, name) not in get_args(kind):
+        for name, values in SWITCHES.items():
+            if getattr(self, name) not in values:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(get_args(kind))}"
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(values)}"
                 )
 
 
 def policies(base: Policy) -> list[Policy]:
-    """Every combination of the switches, for the sessions that `base` asks for; the defaults first."""
+    """Every combination of the switches, for the sessions that `base` asks for; the defaults first.
+
+    >>> every = policies(Policy(closed_from_us=0))
+    >>> len(every), every[0] == Policy(closed_from_us=0)
+    (24, True)
+    >>> every[-1] == Policy(
+    ...     response_from="last_message",
+    ...     bots="answer",
+    ...     late_messages="exclude",
+    ...     rounding="ceil",
+    ...     closed_from_us=0,
+    ... )
+    True
+    """
     return [
         dataclasses.replace(base, **dict(zip(SWITCHES, values, strict=True)))
         for values in itertools.product(*SWITCHES.values())
@@ -69,5 +88,9 @@ def policies(base: Policy) -> list[Policy]:
 
 
 def switches_changed(policy: Policy) -> list[str]:
-    """The switches that have another value than their default."""
+    """The names of the switches that do not have their default.
+
+    >>> switches_changed(Policy(bots="answer", rounding="half_up"))
+    ['bots']
+    """
     return [name for name, values in SWITCHES.items() if getattr(policy, name) != values[0]]

@@ -1,1 +1,1 @@
-"""The same records by other means, each a command of its own. None of them shares code with the job."""
+"""Other ways to the same records, each a command of its own. None shares code with the job."""

@@ -1,4 +1,4 @@
-"""The plain Beam pipeline: rows are dicts, a session's are brought together and folded one by one.
+"""The plain Beam pipeline: rows are dicts, grouped by session; each session is folded in a loop.
 
 Parquet or Avro in, Avro out, on the FnApiRunner. The message id decides the order of two messages at
 one instant, as in the job.
@@ -36,7 +36,7 @@ def read(pattern: str, columns: list[str]) -> beam.PTransform:
 
 
 def spans_us(messages: list[tuple[int, str, str]], side: str) -> list[int]:
-    """The times of a side's responses to everyone else."""
+    """The response times of a side to everyone else, in microseconds."""
     spans: list[int] = []
     turn_side, turn_us = "", 0
     for sent_us, _, by in messages:
@@ -49,12 +49,12 @@ def spans_us(messages: list[tuple[int, str, str]], side: str) -> list[int]:
 
 
 def seconds(total_us: int, count: int) -> int:
-    """The mean in whole seconds, half up."""
+    """The mean in whole seconds, rounded half up; 0 for no response."""
     return (2 * total_us + count * SECOND_US) // (2 * SECOND_US * count) if count else 0
 
 
 def fold(session_id: str, groups: dict[str, Any]) -> Iterator[Row]:
-    """The six records of a session that is wanted."""
+    """The six records of a session, if the session is closed and enhanced."""
     if not any(groups["sessions"]):
         return
     messages = sorted(groups["messages"])
@@ -83,7 +83,7 @@ def is_message(row: Row) -> bool:
 
 
 def key_message(row: Row) -> tuple[str, tuple[int, str, str]]:
-    """The session id; instant, id and side."""
+    """The key (session id) and value (instant, message id, side) of a message."""
     sent_us = round(row["ServerReceivedTimestamp"].timestamp() * SECOND_US)
     return row["ConversationId"], (sent_us, row["MessageIdentifier"], SIDES[row["ActorType"]])
 

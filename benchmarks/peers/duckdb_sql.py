@@ -1,9 +1,9 @@
 """One SQL statement on DuckDB: Parquet or JSON Lines in, Parquet out.
 
-Session ids become numbers at the join, so that windows and groups work on those. One window counts
-each side's messages so far. A message of a side belongs to the group of those before it, so a group
-is what the other side said since, and the response, if there was one: no second sort is needed to
-time it. The message id decides the order of two messages at one instant, as in the job.
+The join replaces session ids by numbers, so that windows and groups work on numbers. One window counts
+the messages of each side so far. The count before a side's message is its group: the group holds the
+other side's messages since then and the response, if any, so that no second sort is needed to time the
+response. The message id decides the order of two messages at one instant, as in the job.
 """
 
 import duckdb
@@ -114,7 +114,7 @@ def _text(value: str) -> str:
 
 
 def statement(messages: str, sessions: str, output: str) -> str:
-    """The SQL for these files, read as what their suffix says."""
+    """The SQL for some files; the suffix gives the format."""
     source = PARQUET if messages.endswith(".parquet") else JSON_LINES
     return SQL.format(
         messages=source.format(pattern=_text(messages), columns=MESSAGE_COLUMNS),

@@ -1,8 +1,8 @@
 """A hand-written plan on Polars: Parquet or Avro in, Parquet or Avro out.
 
-Session ids become numbers at the join; then one sort, turns by comparing neighbours, sums per session.
-The message id decides the order of two messages at one instant, as in the job. Avro is read by Polars'
-own reader, a file at a time in each of several threads: it was the quickest of the ways there are.
+The join replaces session ids by numbers. One sort follows, then turns by comparing neighbours, then sums
+per session. The message id decides the order of two messages at one instant, as in the job. Polars' own
+reader reads Avro, in several threads with one file each, which was the quickest of the ways tried.
 """
 
 import concurrent.futures

@@ -3,7 +3,7 @@
 import sys
 
 from pipelines import session_metrics
-from pipelines.running import run
+from pipelines.running import run_and_exit
 
 
 def main() -> int:
@@ -15,4 +15,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)  # which ends as the job does
+    # Ends the process in the same way as the job.
+    run_and_exit(main)

@@ -1,4 +1,7 @@
-"""A headless Chromium, and a picture of a page: `python -m tests.browser.chromium PAGE.html PICTURE.png`."""
+"""A headless Chromium, and pictures of pages.
+
+python -m tests.browser.chromium PAGE.html PICTURE.png
+"""
 
 import base64
 import contextlib
@@ -11,11 +14,15 @@ from selenium import webdriver
 
 ARGUMENTS = (
     "--headless=new",
-    "--no-sandbox",  # which root has none of
+    # Chromium refuses to run as root with its sandbox.
+    "--no-sandbox",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # the page has no need of a network
+    # The page needs no network.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+# Time zone of the pages that the tests look at.
+ZONE = "Europe/Berlin"
 PICTURE_WIDTH, PICTURE_HEIGHT = 1000, 1085
 
 

@@ -12,8 +12,6 @@ from tests.support.summaries import computed, contact_centre
 from transforms.writing.encoders import encode
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
 
-ZONE = "Europe/Berlin"
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[webdriver.Chrome]:
@@ -33,6 +31,6 @@ def page(summaries, tmp_path_factory) -> Path:
         b"".join(encode(SUMMARIES_OUTPUT, computed(summaries), "avro"))
     )
     args = ("--summaries", folder / "summaries.avro", "--output", folder / "page.html")
-    zone = ("--report_time_zone", ZONE, "--runner", "FnApiRunner")
+    zone = ("--report_time_zone", chromium.ZONE, "--runner", "FnApiRunner")
     assert report.main([*map(str, args), *zone]) == 0
     return folder / "page.html"

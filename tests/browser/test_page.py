@@ -8,7 +8,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser import chromium
-from tests.browser.conftest import ZONE
 from transforms.reporting.measures import measure
 
 WIDE, NARROW = 1100, 360
@@ -119,7 +118,7 @@ def test_numbers_are_those_of_the_summaries(show, summaries):
         details.click()
     foot = texts_of(browser, "#days tfoot tr > *")
     assert foot[:3] == ["All days", f"{len(summaries):,}", f"{messages:,}"]
-    days = measure(summaries, ZONE).days
+    days = measure(summaries, chromium.ZONE).days
     assert texts_of(browser, "#days tbody td:nth-child(2)") == [
         f"{row['sessions']:,}" for row in days.rows().values()
     ]

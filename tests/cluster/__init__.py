@@ -1,1 +1,1 @@
-"""Tests with workers in other processes, and on runners that a plain installation lacks."""
+"""Tests with workers in other processes, and on runners that need an installation of their own."""

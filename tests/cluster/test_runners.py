@@ -1,10 +1,10 @@
-"""The runners of one machine: the same bytes as by the FnApiRunner."""
+"""The runners of one machine write the same bytes as the FnApiRunner."""
 
 import socket
 
 import pytest
 
-from tests.cluster.portable import PRISM
+from tests.support.portable import PRISM
 
 TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
@@ -23,10 +23,11 @@ def test_the_same_bytes(args, same_bytes):
 
 
 def test_direct_runner_does_not_wait_for_what_it_cannot_fetch(same_bytes, tmp_path, monkeypatch):
-    # A proxy that takes connections and never answers, as a network that drops packets does.
+    # A proxy that takes connections and never answers, like a network that drops packets.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv("https_proxy", proxy)
-        monkeypatch.setenv("HOME", str(tmp_path))  # where no Prism is kept
+        # A home without a Prism of an earlier run.
+        monkeypatch.setenv("HOME", str(tmp_path))
         done = same_bytes("--runner=DirectRunner")
     assert not [line for line in done.said if "rism" in line or "ERROR" in line], done.said

@@ -1,4 +1,4 @@
-"""The main job with its workers elsewhere, and what remains when a part of the cluster dies."""
+"""The main job with workers in other processes, and its output when a part of the cluster dies."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import portable
-from tests.cluster.conftest import end_of, make_log
+from tests.support import portable
 from tests.support.cli import output_bytes
+from tests.support.portable import end_of, make_log
 
 Files = frozenset[tuple[str, int]]
 
@@ -26,7 +26,7 @@ def cluster(tmp_path):
 
 @pytest.fixture
 def published(tmp_path):
-    """A directory with an earlier output, of another log."""
+    """A directory with an earlier output, computed from another log."""
     output = tmp_path / "out"
     earlier = make_log(tmp_path / "earlier", 1_000)
     done = earlier.run(output, "--runner=FnApiRunner", "--max_reject_ratio=1")
@@ -35,20 +35,21 @@ def published(tmp_path):
 
 
 def files_of(directory: pathlib.Path) -> Files:
-    """Names and sizes."""
+    """Name and size of each file."""
     files = [path for path in directory.rglob("*") if path.is_file()]
     return frozenset((str(p.relative_to(directory)), p.stat().st_size) for p in files)
 
 
 @contextlib.contextmanager
 def watching(directory: pathlib.Path) -> Iterator[set[Files]]:
-    """What a reader of a directory finds, time and again, while others write."""
+    """The lists of files that a reader of a directory finds while others write there."""
     seen: set[Files] = set()
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.001):
-            with contextlib.suppress(FileNotFoundError):  # it was exchanged during the look
+            # The directory may be exchanged while the reader lists the files.
+            with contextlib.suppress(FileNotFoundError):
                 before = directory.stat().st_ino
                 files = files_of(directory)
                 if directory.stat().st_ino == before:

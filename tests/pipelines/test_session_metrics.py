@@ -1,200 +1,17 @@
-"""The job as its user sees it: exit status, what is said, what is published."""
+"""The main job as its user sees it: counts, inputs, rules, and the same bytes however it runs."""
 
-import gzip
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import fastavro
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines import session_metrics
 from pipelines.running import _run
 from schemas import metric_types
 from tests.support.cli import RUNNER, output_bytes
+from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session, values
 from tests.support.metrics import make_small
-from transforms.publishing import publish as publishing
-
-MESSAGES = "session_id,message_id,sent_at,sender_role,entry_type"
-SESSIONS = "session_id,status,ended_at,platform_type,created_at,modified_at"
-FILE = "metrics-00000-of-00001"
-
-
-def put(path: Path, *lines: str) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return str(path)
-
-
-def session(session_id: str, ended_at: str, platform: str = "Enhanced", *more: str) -> str:
-    created_at, modified_at = (*more, "", "")[:2]
-    return f"{session_id},Ended,{ended_at},{platform},{created_at},{modified_at}"
-
-
-def values(files: dict[str, bytes], name: str = f"{FILE}.jsonl") -> dict[str, list[int]]:
-    """The six values by session, in the order of types; other fields are looked at elsewhere."""
-    found: dict[str, list[int]] = {}
-    for row in map(json.loads, files[name].decode().splitlines()):
-        found.setdefault(row["MessagingSessionId"], []).append(row["MessagingSessionMetricValue"])
-    return found
-
-
-@pytest.fixture
-def small(tmp_path):
-    """A directory with the smallest inputs, `m.csv` and `s.csv`."""
-    put(tmp_path / "m.csv", MESSAGES, "a,1,2024-10-02T12:00:00Z,EndUser,Text")
-    put(tmp_path / "s.csv", SESSIONS, session("a", "2024-10-02T13:00:00Z"))
-    return tmp_path
-
-
-@pytest.fixture
-def run(tmp_path, capfd):
-    """Runs the job on `m.csv` and `s.csv` to `out`; gives the status and what was said on stderr.
-
-    Words in the command line that begin with `@` are files in the test's directory.
-    """
-
-    def call(more: str = "", default: str = "--messages @m.csv --sessions @s.csv --output @out"):
-        capfd.readouterr()
-        argv = [word.replace("@", f"{tmp_path}/") for word in f"{default} {RUNNER} {more}".split()]
-        return session_metrics.main(argv), capfd.readouterr().err
-
-    return call
-
-
-def test_help(capsys):
-    assert session_metrics.main(["--help"]) == 0
-    shown = capsys.readouterr().out
-    for name in ("--messages", "--max_reject_ratio", "--closed_from", "--partition_by"):
-        assert name in shown
-
-
-# Bad usage and missing input: one line, status 2, nothing written.
-
-BAD = {
-    "a wrong path": ("--messages @x.csv", "@x.csv: no such file"),
-    "a path without files": ("--messages @x*.csv @m.csv", "@x*.csv: no such file"),
-    "an unknown suffix": ("--messages @m.xlsx", "@m.xlsx: unknown format; known suffixes: .avro"),
-    "a file without columns": ("--sessions @empty.csv", "@empty.csv: "),
-    "a missing column": (
-        "--messages @s.csv",
-        "@s.csv: no column for message_id, sent_at, sender_role of the messages; found: session_id, "
-        "status, ended_at, platform_type, created_at, modified_at. Map them with --message_columns "
-        "message_id=Their.Name,sent_at=Their.Name,sender_role=Their.Name",
-    ),
-    "no Parquet": ("--sessions @not.parquet", "@not.parquet: can't be read: "),
-    "a truncated Parquet": ("--sessions @cut.parquet", "@cut.parquet: can't be read: "),
-    "no Avro": ("--messages @not.avro", "@not.avro: can't be read: "),
-    "no gzip": ("--messages @not.csv.gz", "@not.csv.gz: can't be read: "),
-    "a near miss": ("--mesages @m.csv", "unknown option --mesages; did you mean --messages?"),
-    "a near miss of Beam's": ("--temp_locatio=x", "did you mean --temp_location?"),
-    "an unknown option": ("--frobnicate 3", "unknown option --frobnicate. --help lists"),
-    "an argument too many": ("--bots answer yes", "unknown argument yes"),
-    "a bad date": (
-        "--closed_from 2024-13-01",
-        "argument --closed_from: '2024-13-01' is neither a date (2024-10-02) nor an instant",
-    ),
-    "a bad choice": ("--bots sometimes", "argument --bots: invalid choice: 'sometimes'"),
-    "no value": ("--output", "argument --output: expected one argument"),
-    "a ratio above one": ("--max_reject_ratio 5", "argument --max_reject_ratio: '5' is no share"),
-    "a ratio that is no number": ("--max_reject_ratio few", "'few' is no share from 0 to 1"),
-    "a file for output": ("--output @m.csv", "@m.csv: is a file; name a directory"),
-    "a file above the output": ("--output @m.csv/out", "can't be written: Not a directory"),
-    "an output that nobody can write": ("--output /proc/out", "/proc/out: can't be written: "),
-    "the working directory": ("--output .", ".: is the working directory"),
-    "a file for rejects": ("--rejects @m.csv", "@m.csv: is a file; name a directory"),
-    "a directory for summary": ("--summary @", "is a directory; name a file"),
-    "a summary nowhere": ("--summary @no/where.json", "@no is no directory"),
-    "a directory for report": ("--report @", "is a directory; name a file"),
-    "a report nowhere": ("--report @no/where.html", "@no is no directory"),
-    "a report in the place of the summary": (
-        "--summary @x --report @x",
-        "--report @x: is the file of --summary, too",
-    ),
-    "a time zone of no report": (
-        "--report_time_zone Europe/Berlin",
-        "--report_time_zone is of --report, which is not given",
-    ),
-    "no time zone": ("--report @x --report_time_zone CEST", "'CEST' is no IANA time zone"),
-    "threads": (
-        "--direct_running_mode multi_threading --direct_num_workers 2",
-        "--direct_running_mode=multi_threading with more than one worker loses rows; use "
-        "--direct_running_mode=multi_processing",
-    ),
-    "no such runner": ("--runner DirectRuner", "Unexpected pipeline runner: DirectRuner."),
-    "a mapping of what there is not": (
-        "--message_columns session=x",
-        "--message_columns: messages have no column 'session' to map; there are session_id, ",
-    ),
-    "a mapping that is none": ("--session_columns status", "'status' is not of the form name="),
-    "an empty range": (
-        "--closed_from 2024-10-02 --closed_until 2024-10-02",
-        "--closed_from must be before --closed_until",
-    ),
-    "a range backwards": (
-        "--created_from 2024-10-02 --created_until 2024-10-01T23:59:59Z",
-        "--created_from must be before --created_until",
-    ),
-    "a part of a day": (
-        "--partition_by day --closed_from 2024-10-02T12:00:00Z",
-        "--partition_by day replaces whole days; --closed_from must be a date or midnight UTC",
-    ),
-}
-
-
-@pytest.mark.parametrize(("argv", "said"), BAD.values(), ids=BAD)
-def test_bad_usage(argv, said, small, run):
-    put(small / "m.xlsx")
-    put(small / "empty.csv")
-    for name in ("not.parquet", "not.avro", "not.csv.gz"):
-        put(small / name, "this is not what it is called")
-    pq.write_table(pyarrow.csv.read_csv(small / "s.csv"), small / "whole.parquet")
-    (small / "cut.parquet").write_bytes((small / "whole.parquet").read_bytes()[:-20])
-    before = output_bytes(small)
-    status, err = run(argv)
-    assert err.startswith("session-metrics: ") and err.count("\n") == 1, err
-    assert said.replace("@", f"{small}/") in err
-    assert status == 2
-    assert output_bytes(small) == before and not (small / ".out.staging").exists()
-
-
-@pytest.mark.parametrize("missing", ["messages", "sessions", "output"])
-def test_what_must_be_given(missing, small, run):
-    names = {"messages": "@m.csv", "sessions": "@s.csv", "output": "@out"}
-    argv = " ".join(f"--{name} {path}" for name, path in names.items() if name != missing)
-    assert run("", argv) == (
-        2,
-        f"session-metrics: --{missing} must be given. --help lists the options\n",
-    )
-
-
-# Failures of a run: one line, status 1, the earlier output untouched.
-
-
-def test_file_truncated_further_on(small, run):
-    rows = [f"a,{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(200_000)]
-    whole = gzip.compress("\n".join([MESSAGES, *rows]).encode(), 1)
-    (small / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
-    put(small / "out" / f"{FILE}.avro", "old")
-    before = output_bytes(small)
-    status, err = run("--messages @m.csv @cut.csv.gz")
-    assert (status, err.count("\n")) == (1, 1)
-    assert err.startswith(f"session-metrics: {small}/cut.csv.gz: can't be read: it is truncated (")
-    assert output_bytes(small) == before
-    assert not (small / ".out.staging").exists()
-
-
-def test_second_file_without_a_column(small, run):
-    put(small / "n.csv", "session_id,message_id,sent_at")
-    status, err = run("--messages @m.csv @n.csv")
-    assert (status, err.count("\n")) == (2, 1)
-    assert f"{small}/n.csv: no column for sender_role of the messages; found: " in err
 
 
 def test_too_many_rejects(small, run):
@@ -234,75 +51,6 @@ def test_too_many_rejects(small, run):
     assert values(files) == {"a": [0, 0, 0, 1, 0, 0]} and len(files) == 1
 
 
-def test_interrupted(tmp_path):
-    """Ctrl-C while it runs: one line, the earlier output as it was, no debris."""
-    lines = (f"s{i % 999},{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(500_000))
-    put(tmp_path / "m.csv", MESSAGES, *lines)
-    put(
-        tmp_path / "s.csv",
-        SESSIONS,
-        *(session(f"s{i}", "2024-10-02T13:00:00Z") for i in range(999)),
-    )
-    put(tmp_path / "out" / f"{FILE}.avro", "old")
-    before = output_bytes(tmp_path)
-    argv = f"--messages {tmp_path}/m.csv --sessions {tmp_path}/s.csv --output {tmp_path}/out"
-    with subprocess.Popen(
-        [sys.executable, "-m", "pipelines.session_metrics", *argv.split(), RUNNER],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while not (tmp_path / ".out.staging").exists():
-            assert process.poll() is None
-            time.sleep(0.001)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert err == "session-metrics: interrupted; nothing was published\n"
-    assert process.returncode == 1
-    assert output_bytes(tmp_path) == before
-    assert sorted(os.listdir(tmp_path)) == ["m.csv", "out", "s.csv"]
-
-
-INTERRUPTED = {  # when, at which exchange of directories or between two renames: what is said
-    ("", "before", 1): "nothing was published",
-    ("", "between", 1): "nothing was published",
-    ("", "after", 1): "published already in @out",
-    ("--rejects @bad", "before", 1): "nothing was published",
-    ("--rejects @bad", "after", 1): "published already in @bad",
-    ("--rejects @bad", "before", 2): "published already in @bad",
-    ("--rejects @bad", "between", 2): "published already in @bad",
-    ("--rejects @bad", "after", 2): "published already in @out; published already in @bad",
-}
-
-
-@pytest.mark.parametrize(("moment", "said"), INTERRUPTED.items(), ids=map(str, INTERRUPTED))
-def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
-    """Ctrl-C: what is said is what is there."""
-    more, when, left = moment
-    assert run(more)[0] == 0
-    put(small / "s.csv", SESSIONS)
-    old = output_bytes(small / "out")
-    exchange = publishing._exchange
-
-    def interrupted(one: str, other: str) -> bool:
-        nonlocal left
-        left -= 1
-        if left:
-            return exchange(one, other)
-        if when == "after":
-            exchange(one, other)
-        elif when == "between":
-            os.rename(other, publishing._old_of(other))
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_exchange", interrupted)
-        assert run(more) == (1, f"session-metrics: interrupted; {said}\n".replace("@", f"{small}/"))
-    assert (output_bytes(small / "out") == old) == ("out" not in said)
-    assert [name for name in os.listdir(small) if name.startswith(".")] == []
-
-
-# What becomes of the rows.
-
 FATES = {
     "messages": [
         "a,1,2024-10-02T12:00:00Z,EndUser,Text",
@@ -332,6 +80,7 @@ FATES = {
         session("f", "2024-10-02T13:00:00Z"),
     ],
 }
+
 COUNTS = {
     "messages_counted": 2,
     "messages_duplicate": 1,
@@ -375,7 +124,7 @@ def test_every_row_has_one_fate(tmp_path, run):
     assert table == COUNTS
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
-    counts, stages = _run(session_metrics.parse(argv), session_metrics.build)
+    counts, stages, *_ = _run(session_metrics.parse(argv), session_metrics.build)
     assert counts == COUNTS  # Beam's counters
     rows = {name: stages[f"{name}_rows"] for name in ("read", "key", "fold", "write")}
     assert rows["read"] == sum(COUNTS[name] for name in COUNTS if name.endswith("_read"))
@@ -394,9 +143,6 @@ def test_counts_are_there_where_there_is_nothing(tmp_path, run):
     assert list(fastavro.reader((tmp_path / "out" / f"{FILE}.avro").open("rb"))) == []
     assert json.loads((tmp_path / "out" / "n.json").read_text())["records_written"] == 0
     assert "records written" in err
-
-
-# Inputs.
 
 
 def test_several_patterns_and_options_after_them(tmp_path, run):
@@ -440,9 +186,6 @@ def test_messages_of_several_files(tmp_path, run):
     argv = "--messages @m?.csv @m/*.csv --bots answer --sessions @s.csv --output @out"
     assert run("--output_format jsonl", argv)[0] == 0
     assert values(output_bytes(tmp_path / "out")) == {"a": [1, 0, 0, 1, 0, 0]}
-
-
-# Rules.
 
 
 def test_ranges_are_half_open(tmp_path, run):
@@ -500,9 +243,6 @@ def test_switches(switch, expected, turns, tmp_path, run):
     assert metric_types()[1] == "AverageAgentResponseTime"
 
 
-# Runners.
-
-
 @pytest.fixture
 def week(tmp_path):
     """Sessions of five days, none on the third; each with some messages."""
@@ -553,9 +293,6 @@ def test_batches_that_wait_in_a_file_are_found_by_other_workers(tmp_path, run):
         assert status == 0, err
         outputs.append(output_bytes(tmp_path / "out"))
     assert outputs[0] == outputs[1]
-
-
-# One directory, many runs.
 
 
 def test_backfill_and_daily_runs(week, run):
@@ -622,42 +359,3 @@ def test_fewer_sessions_and_another_format_leave_nothing_stale(week, run, monkey
         f"metrics-0000{i}-of-00002.parquet" for i in range(2)
     }
     assert users < set(output_bytes(week / "out"))
-
-
-def test_a_second_run_at_the_same_time_is_refused(small, run):
-    """Told before any work; the first run's files stay staged."""
-    holder = (
-        "import sys; from transforms.publishing import publish as p; p.prepare(sys.argv[1]);"
-        "p.write_file(p.staging_of(sys.argv[1]) + '/x', [b'x']); print(flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holder, str(small / "out")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        process.stdout.readline()
-        status, err = run()
-        assert err == f"session-metrics: {small}/out: another run is writing it; wait for its end\n"
-        assert status == 2
-        assert Path(publishing.staging_of(str(small / "out")), "x").exists()
-        process.kill()
-    assert run()[0] == 0
-    assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]
-    assert sorted(os.listdir(small)) == ["m.csv", "out", "s.csv"]
-
-
-@pytest.mark.parametrize(
-    ("more", "here"),
-    [
-        ("", True),
-        ("--environment_type LOOPBACK", True),
-        ("--environment_type DOCKER", False),
-        ("--environment_type EXTERNAL --environment_config localhost:50000", False),
-    ],
-)
-def test_workers_in_this_process_or_elsewhere(more, here, small):
-    """Elsewhere no batch may wait in a file of this process."""
-    argv = f"--messages {small}/m.csv --sessions {small}/s.csv --output {small}/out {more}"
-    for runner in ("DirectRunner", "FnApiRunner", "PrismRunner"):
-        words = f"{argv} --runner {runner} --prism_location /nowhere/prism".split()
-        assert session_metrics.parse(words).runs_here == here, runner

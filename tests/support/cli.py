@@ -1,4 +1,4 @@
-"""The job as a user runs it, in a process of its own or in this one, and what it wrote."""
+"""The main job as a user runs it, in another process or in this one, and readers of its output."""
 
 import csv
 import datetime
@@ -23,7 +23,7 @@ Record = dict[str, Any]
 
 
 def run_job(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in `cwd`; what it says is in `stdout` and `stderr`."""
+    """Runs the command line in `cwd`, in a process of its own."""
     command = [sys.executable, "-m", "pipelines.session_metrics", *map(str, args), RUNNER]
     return subprocess.run(
         command,
@@ -36,20 +36,20 @@ def run_job(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def call_main(*args: str | Path) -> int:
-    """The same in this process, which is quicker; returns the exit status."""
+    """Runs the command line in this process, which is quicker; returns the exit status."""
     return session_metrics.main([*map(str, args), RUNNER])
 
 
 def output_bytes(directory: Path) -> dict[str, bytes]:
-    """Each file under a directory, by its path in there."""
+    """The content of each file under a directory, by the path inside of the directory."""
     files = sorted(path for path in Path(directory).rglob("*") if path.is_file())
     return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
 
 
 def read_records(directory: Path) -> list[Record]:
-    """The records under an output directory, sorted; CreatedDate is an aware datetime.
+    """The records under an output directory, sorted by session id and type.
 
-    Those of a CSV lack the fields that can't be inserted.
+    CreatedDate is an aware datetime. Records from CSV lack Name and CreatedDate, which Salesforce sets.
     """
     files = sorted(p for p in Path(directory).rglob("metrics-*") if p.suffix in SUFFIXES)
     records = [record for path in files for record in _read(path)]
@@ -57,7 +57,7 @@ def read_records(directory: Path) -> list[Record]:
 
 
 def read_values(directory: Path) -> dict[str, dict[str, int]]:
-    """Value by metric type by session id; a record that is there twice is an error."""
+    """The values under an output directory, by session id and metric type; each record occurs once."""
     values: dict[str, dict[str, int]] = {}
     for record in read_records(directory):
         of_session = values.setdefault(record["MessagingSessionId"], {})

@@ -2,22 +2,24 @@
 
     def test_something(storage, bigquery): ...
 
-`storage` is a `Storage`: an empty bucket of the test's own, gone after it. `bigquery` is a `BigQuery`:
-an empty dataset of the test's own. While a test has either, the clients in this process find the
-emulators (environment variables that the clients document, no patches); for another process there is
-`.env`, a whole environment for it. Both may be used in one test: load jobs find the files of the
-storage emulator under their gs:// paths. Where a package is missing the test is skipped.
+`storage` is a `Storage`: an empty bucket that exists for one test. `bigquery` is a `BigQuery`: an empty
+dataset that exists for one test. While a test uses one of them, the clients in this process find the
+emulators through environment variables that the clients document; nothing is patched. Another process
+gets `.env`, a whole environment, to find them. A test may use both: a load job finds the files of the
+storage emulator under their gs:// paths. A test is skipped where a package is missing.
 
-Credentials are those of a service account that there is not, signed by a key made for the session.
+Each process that runs tests starts emulators of its own, on free ports, at the first test that uses them.
 
-The storage emulator gets what it lacks and the store has: `ifGenerationMatch`, and buckets that not
-everybody may use. Requests for a bucket named `forbidden` are refused for want of permission (403),
-those for one named `expired` as if the credentials were no longer good (401).
+The credentials belong to an invented service account; their key is made once a session.
 
-The BigQuery emulator is asked for with `EMULATORS_PYTHON`, the Python that has it, where that is not the
-one of the tests. What it gets wrong: load jobs take no `timePartitioning` (make the table first), Avro
-fields by position and not by name, no `table$YYYYMMDD`, no REQUIRED; queries write no
-`destinationTable`; listing datasets takes no filter.
+Two things of the real store are added to the storage emulator: `ifGenerationMatch`, and buckets with
+restricted access. A request for a bucket named `forbidden` is refused for want of permission (403), a
+request for a bucket named `expired` for credentials that are no longer valid (401).
+
+`EMULATORS_PYTHON` names the Python that has the BigQuery emulator, if another one than the Python of the
+tests has it. The emulator differs from BigQuery: load jobs ignore `timePartitioning` (make the table
+first) and match Avro fields by position, not by name; `table$YYYYMMDD` and REQUIRED are unknown; queries
+ignore `destinationTable`; a list of datasets cannot be filtered.
 """
 
 import contextlib
@@ -46,7 +48,8 @@ FORBIDDEN, EXPIRED = "forbidden", "expired"
 _BIGQUERY_PYTHON = os.environ.get("EMULATORS_PYTHON", sys.executable)
 _BIGQUERY_EMULATOR = (
     "bqemulator==1.4.0",
-    "duckdb==1.5.5",  # the last whose extensions pip can install
+    # The last version whose extensions pip can install.
+    "duckdb==1.5.5",
     "duckdb-extension-avro==1.5.5",
     "duckdb-extension-spatial==1.5.5",
     "numpy<2.5",
@@ -54,7 +57,8 @@ _BIGQUERY_EMULATOR = (
 _START_S = 60
 _NUMBERS = itertools.count(1)
 
-# For the Python that has the BigQuery emulator: puts DuckDB's extensions where DuckDB looks for them.
+# A program for the Python that has the BigQuery emulator: copies DuckDB's extensions to the folder in
+# which DuckDB looks for them.
 _PLACE_EXTENSIONS = """
 import glob, os, shutil, sys, duckdb, duckdb_extension_avro as some
 ask = lambda sql: duckdb.sql(sql).fetchone()[0]
@@ -74,9 +78,9 @@ class Storage(NamedTuple):
     """A bucket of the Cloud Storage emulator.
 
     Attributes:
-      url: the emulator's endpoint.
+      url: endpoint of the emulator.
       bucket: name of an empty bucket.
-      env: environment for a process that is to use it.
+      env: environment for another process that uses the emulator.
     """
 
     url: str
@@ -88,7 +92,7 @@ class Storage(NamedTuple):
         return f"gs://{self.bucket}/{name}".rstrip("/")
 
     def put(self, name: str, content: bytes) -> str:
-        """Makes an object; gives its gs:// path."""
+        """Makes an object; returns its gs:// path."""
         query = urllib.parse.urlencode({"uploadType": "resumable", "name": name})
         headers = {"Authorization": "Bearer test"}
         begin = urllib.request.Request(
@@ -99,7 +103,7 @@ class Storage(NamedTuple):
         return self.path(name)
 
     def list(self, prefix: str = "") -> dict[str, dict[str, Any]]:
-        """The objects' resources, by name."""
+        """The resources of the objects, by name."""
         query = urllib.parse.urlencode({"prefix": prefix})
         found = _call(f"{self.url}/storage/v1/b/{self.bucket}/o?{query}")
         return {item["name"]: item for item in json.loads(found).get("items", ())}
@@ -123,11 +127,11 @@ class BigQuery(NamedTuple):
     """A dataset of the BigQuery emulator.
 
     Attributes:
-      url: the REST endpoint, as BIGQUERY_EMULATOR_HOST has it.
-      grpc: host:port of the Storage Read API; no client has a variable for it.
-      project: the project.
-      dataset: name of an empty dataset in it.
-      env: environment for a process that is to use it.
+      url: REST endpoint, the value of BIGQUERY_EMULATOR_HOST.
+      grpc: host:port of the Storage Read API; no client reads a variable for this address.
+      project: name of the project.
+      dataset: name of an empty dataset in the project.
+      env: environment for another process that uses the emulator.
     """
 
     url: str
@@ -149,7 +153,7 @@ def _call_json(url: str, body: dict[str, Any]) -> None:
 
 
 def _need(python: str, *requirements: str) -> None:
-    """Skips the test where a Python lacks one of these, each named as pip takes it."""
+    """Skips the test if a Python lacks one of these requirements, which are written as for pip."""
     code = """
 import importlib.metadata, re, sys
 for requirement in sys.argv[1:]:
@@ -170,7 +174,7 @@ for requirement in sys.argv[1:]:
 def _running(
     command: list[str], log: pathlib.Path, answers: Callable[[], object], env: dict[str, str]
 ) -> Iterator[None]:
-    """A process, from its first answer on; ended after."""
+    """Runs a process in the background; yields at its first answer, and ends the process afterwards."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
@@ -200,7 +204,7 @@ def _free_port() -> int:
 
 
 class _Tokens(http.server.BaseHTTPRequestHandler):
-    """Gives everybody a token."""
+    """A token endpoint that answers every request with a token."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -218,7 +222,7 @@ class _Tokens(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def google_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
-    """The key file of a service account whose tokens come from this process."""
+    """The key file of a service account; this process issues the tokens."""
     _need(sys.executable, "google-cloud-storage", "google-cloud-bigquery", "cryptography")
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -249,7 +253,7 @@ def google_credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pat
 
 @pytest.fixture(scope="session")
 def storage_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The endpoint of a storage emulator, and the directory that has its buckets."""
+    """The endpoint of a storage emulator, and the directory with the buckets."""
     _need(sys.executable, "gcp-storage-emulator")
     top = tmp_path_factory.mktemp("storage")
     url = f"http://127.0.0.1:{_free_port()}"
@@ -262,7 +266,7 @@ def storage_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
 def bigquery_emulator(
     storage_emulator: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, str]]:
-    """The REST endpoint of a BigQuery emulator, and host:port of its Storage Read API."""
+    """The REST endpoint of a BigQuery emulator, and host:port of the Storage Read API."""
     if sys.version_info < (3, 11) and sys.executable == _BIGQUERY_PYTHON:
         pytest.skip("the BigQuery emulator needs Python 3.11; name one with EMULATORS_PYTHON")
     _need(_BIGQUERY_PYTHON, *_BIGQUERY_EMULATOR)
@@ -293,7 +297,7 @@ def google_environment(
     google_credentials: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, str]:
-    """The environment that leads the clients to the emulators; set for the test that asks for it."""
+    """The environment in which the clients find the emulators, set while the test runs."""
     settings = {
         "GOOGLE_APPLICATION_CREDENTIALS": str(google_credentials),
         "GOOGLE_CLOUD_PROJECT": PROJECT,
@@ -333,7 +337,7 @@ def bigquery(
     _call(f"{datasets}/{dataset.dataset}?deleteContents=true", "DELETE")
 
 
-# The storage emulator, in a process of its own.
+# From here on: the program of the storage emulator, which runs in a process of its own.
 
 
 def _generation(storage: Any, bucket: str, name: str) -> int:
@@ -355,7 +359,7 @@ def _object_name(request: Any) -> str:
 
 
 def _refusal(request: Any, storage: Any) -> tuple[int, str] | None:
-    """What the store would answer and the emulator does not: status and message."""
+    """The status and message of a refusal by the real store that the emulator lacks, or None."""
     bucket = request.params.get("bucket_name")
     if bucket == FORBIDDEN:
         who = f"test@{PROJECT}.iam.gserviceaccount.com"

@@ -33,17 +33,17 @@ def metrics(
     limit = session["ended_at_us"]
     if limit % 1_000_000 == 0:
         limit += 999_999
-    seen, told = set(), []
+    seen, counted = set(), []
     for message in sorted(messages, key=position):
         if message["message_id"] in seen:
             continue
         seen.add(message["message_id"])
         if late_messages == "include" or message["sent_at_us"] <= limit:
-            told.append((message["role"], message["sent_at_us"]))
+            counted.append((message["role"], message["sent_at_us"]))
 
-    humans = [(role, at) for role, at in told if bots == "answer" or role != "Bot"]
+    humans = [(role, at) for role, at in counted if bots == "answer" or role != "Bot"]
     agent = waits(humans, "Agent", "EndUser", response_from)
-    sides = [("EndUser" if role == "EndUser" else "Business", at) for role, at in told]
+    sides = [("EndUser" if role == "EndUser" else "Business", at) for role, at in counted]
     end_user = waits(sides, "EndUser", "Business", response_from)
 
     def seconds(total_us: int, count: int = 1) -> int:
@@ -53,10 +53,10 @@ def metrics(
         return min(999_999_999, ceil(exact) if rounding == "ceil" else floor(exact))
 
     return {
-        "AgentMessageCount": sum(role == "Agent" for role, _ in told),
+        "AgentMessageCount": sum(role == "Agent" for role, _ in counted),
         "AverageAgentResponseTime": seconds(sum(agent), len(agent)) if agent else 0,
         "AverageEndUserResponseTime": seconds(sum(end_user), len(end_user)) if end_user else 0,
-        "EndUserMessageCount": sum(role == "EndUser" for role, _ in told),
+        "EndUserMessageCount": sum(role == "EndUser" for role, _ in counted),
         "MaxAgentResponseTime": seconds(max(agent, default=0)),
         "MaxEndUserResponseTime": seconds(max(end_user, default=0)),
     }
@@ -70,7 +70,7 @@ def summary(
     bots: str = "ignore",
     late_messages: str = "include",
 ) -> dict:
-    """The summary of a session, but for what it copies from the session's own row."""
+    """The summary row of a session, without the fields that are copied from the session's own row."""
     limit = session["ended_at_us"]
     if limit % 1_000_000 == 0:
         limit += 999_999
@@ -79,13 +79,13 @@ def summary(
         if message["message_id"] not in seen:
             seen.add(message["message_id"])
             distinct.append((message["role"], message["sent_at_us"]))
-    told = [(r, at) for r, at in distinct if late_messages == "include" or at <= limit]
-    humans = [(role, at) for role, at in told if bots == "answer" or role != "Bot"]
-    sides = [("EndUser" if role == "EndUser" else "Business", at) for role, at in told]
+    counted = [(r, at) for r, at in distinct if late_messages == "include" or at <= limit]
+    humans = [(role, at) for role, at in counted if bots == "answer" or role != "Bot"]
+    sides = [("EndUser" if role == "EndUser" else "Business", at) for role, at in counted]
     row: dict = {
-        "agent_messages": sum(role == "Agent" for role, _ in told),
-        "end_user_messages": sum(role == "EndUser" for role, _ in told),
-        "bot_messages": sum(role == "Bot" for role, _ in told),
+        "agent_messages": sum(role == "Agent" for role, _ in counted),
+        "end_user_messages": sum(role == "EndUser" for role, _ in counted),
+        "bot_messages": sum(role == "Bot" for role, _ in counted),
         "late_messages": sum(at > limit for _, at in distinct),
         "duplicate_messages": len(messages) - len(distinct),
     }
@@ -104,9 +104,10 @@ def summary(
         ):
             row[f"{side}_response_{name}_us"] = value if times else None
 
-    asked = [at for role, at in told if role == "EndUser"]
+    asked = [at for role, at in counted if role == "EndUser"]
     started, answered = session["started_at_us"], None
-    waiting = None  # since when the end user waits, at the end
+    # Since when the end user waits, at the end.
+    waiting = None
     turn_of = None
     for role, at in humans:
         if role == "Agent" and turn_of == "EndUser" and answered is None:
@@ -131,11 +132,11 @@ def disc(times: list[int], share: Fraction) -> int:
     return next((t for t in sorted(times) if sum(u <= t for u in times) >= share * len(times)), 0)
 
 
-def waits(told: list[tuple[str, int]], who: str, to: str, response_from: str) -> list[int]:
+def waits(counted: list[tuple[str, int]], who: str, to: str, response_from: str) -> list[int]:
     """How long `to` waited for `who`, each time, in microseconds."""
     found = []
     turn_of = first_at = last_at = None
-    for side, at in told:
+    for side, at in counted:
         if side != turn_of:
             if side == who and turn_of == to:
                 found.append(at - (first_at if response_from == "first_message" else last_at))

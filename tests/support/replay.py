@@ -1,8 +1,9 @@
-"""Runs a pipeline that was staged for Dataflow as a worker would, and prints its counters as JSON.
+"""Runs a pipeline that was staged for Dataflow, as a worker does, and prints the counters as JSON.
 
     python replay.py gs://bucket/staging/job/pipeline.pb
 
-For a Python that has nothing of the project but the package that was staged with the pipeline.
+The Python that runs this program has the package that was staged with the pipeline, and no other code of
+the project.
 """
 
 import json
@@ -18,7 +19,8 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 def main(url: str) -> None:
     with FileSystems.open(url) as file:
         pipeline = beam_api.Pipeline.FromString(file.read())
-    for environment in pipeline.components.environments.values():  # a container's, otherwise
+    # The pipeline names a container as its environment; here it runs in this process.
+    for environment in pipeline.components.environments.values():
         here = beam_api.Environment(
             urn=python_urns.EMBEDDED_PYTHON, capabilities=environment.capabilities
         )

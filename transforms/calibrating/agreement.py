@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import metric_types
-from transforms.batches import MAX_VALUE, SALESFORCE_RECORDS, Counts
+from transforms.batches import MAX_VALUE, SALESFORCE_RECORDS, Counts, kind_of
 from transforms.folding.messages import is_late
 from transforms.folding.metrics import METRICS
 from transforms.folding.shard import Shard, order_shard
 from transforms.folding.turns import Folded, Int64s, fold
+from transforms.plumbing.runs import run_edges
 from transforms.policy import SWITCHES, Policy, policies, switches_changed
 
 COMPARED, EXACT, WITHIN_1_S = range(3)
@@ -110,13 +111,12 @@ def _gather(
     batches: Sequence[pa.RecordBatch], policy: Policy, counts: Counts
 ) -> tuple[Shard, ComparedRecords]:
     """What there is to fold in a shard, and to compare it with."""
-    of_records = [batch for batch in batches if "metric_type" in batch.schema.names]
-    others = [batch for batch in batches if "metric_type" not in batch.schema.names]
-    shard = order_shard(others, policy, counts)
+    of_records = [batch for batch in batches if kind_of(batch) == "records"]
+    shard = order_shard(batches, policy, counts)
     known = [
         batch.column("session_id").unique().cast(pa.string())
-        for batch in others
-        if "message_id" not in batch.schema.names
+        for batch in batches
+        if kind_of(batch) == "sessions"
     ]
     ids = pa.chunked_array(known, pa.string())
     records = match_records(of_records, shard.sessions, ids, counts)
@@ -155,9 +155,8 @@ def match_records(
     kept = np.flatnonzero(session >= 0)
     order = kept[np.lexsort((value[kept], session[kept], metric[kept]))]
     session, metric, value = session[order], metric[order], value[order]
-    starts = np.ones(len(order) + 1, bool)  # of the records of one session and type, by value
-    starts[1:-1] = (metric[1:] != metric[:-1]) | (session[1:] != session[:-1])
-    edges = np.flatnonzero(starts)
+    # Runs of records of one type and session; within a run by value.
+    edges = run_edges(metric, session)
     first, size = edges[:-1], np.diff(edges)
     agree = value[first] == value[edges[1:] - 1]
     first, stated = first[agree], np.ones(np.count_nonzero(agree), bool)

@@ -40,8 +40,8 @@ class Calibration(NamedTuple):
 class CalibratePolicy(beam.PTransform):
     """Compares Salesforce's own records with what each policy makes of the messages.
 
-    Takes the `Batches` of `ReadForCalibration`. Bounded; rows may arrive in any order and any number of
-    batches, and the result is the same.
+    Takes the `Batches` of `ReadMessagesAndSessions`, records among them. Bounded; rows may arrive in
+    any order and any number of batches, and the result is the same.
 
     Attributes:
       policy: which sessions; nothing else of it is used.
@@ -94,7 +94,7 @@ class _ShardDoFn(OverlappingDoFn):
 class _CalibrateShard(_ShardDoFn):
     stage = "fold"
 
-    def jobs(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Task]:
+    def tasks(self, element: tuple[int, Iterable[bytes]], extra: Policy) -> Iterator[Task]:
         def work(batches: list[pa.RecordBatch]) -> Done:
             agreement, counts = calibrate_shard(batches, extra)
             rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
@@ -106,7 +106,7 @@ class _CalibrateShard(_ShardDoFn):
 class _DifferencesOfShard(_ShardDoFn):
     stage = "differ"
 
-    def jobs(
+    def tasks(
         self, element: tuple[int, Iterable[bytes]], extra: tuple[Policy, bool]
     ) -> Iterator[Task]:
         policy, all_exact = extra

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import Counts
+from transforms.batches import Counts, kind_of
 from transforms.collections import COUNTS, Batches, Metrics
 from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.folding.sessions import Sample, sample_sessions
@@ -25,8 +24,11 @@ class ComputeSessionMetrics(beam.PTransform):
     """Computes the metrics of each closed, eligible session.
 
     Takes `(messages, sessions)`, two `Batches` from `ReadMessages` and `ReadSessions` or from
-    `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Bounded; a session's
-    rows may arrive in any order and any number of batches, and the result is the same.
+    `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Gives `Metrics`.
+    Inputs must be bounded. A session's rows may arrive in any order and in any number of batches: the
+    result is the same.
+
+        (messages, sessions) | ComputeSessionMetrics(Policy(bots="answer"))
 
     Attributes:
       policy: the rules.
@@ -50,8 +52,12 @@ class ComputeSessionMetrics(beam.PTransform):
                     )
                 )
             )
-        fold = FoldSessions(self.policy, self.types, self.summarize)
-        folded = group_by_shard(inputs) | "FoldSessions" >> fold
+        fold = functools.partial(
+            fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
+        )
+        folded = group_by_shard(inputs) | "FoldSessions" >> beam.ParDo(
+            _FoldShard(), fold
+        ).with_output_types(pa.RecordBatch, counts=dict).with_outputs(COUNTS, main="batches")
         counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
         samples = inputs.batches | "SampleSessions" >> beam.FlatMap(
             _sample, self.policy
@@ -60,44 +66,21 @@ class ComputeSessionMetrics(beam.PTransform):
 
 
 def _sample(batch: pa.RecordBatch, policy: Policy) -> Iterable[Sample]:
-    is_of_messages = "message_id" in batch.schema.names
-    return () if is_of_messages else sample_sessions(batch, policy)
-
-
-@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
-class FoldSessions(beam.PTransform):
-    """Folds each shard; outputs `batches` and `counts`.
-
-    Attributes:
-      policy: the rules.
-      types: the metrics.
-      summarize: whether there are summaries.
-    """
-
-    policy: Policy
-    types: tuple[str, ...]
-    summarize: bool
-
-    def expand(self, pcoll: beam.PCollection) -> Any:
-        """Applies the transform to `(shard, all its batches)`, the batches encoded."""
-        fold = functools.partial(
-            fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
-        )
-        return pcoll | beam.ParDo(_FoldShard(), fold).with_output_types(
-            pa.RecordBatch, counts=dict
-        ).with_outputs(COUNTS, main="batches")
+    return sample_sessions(batch, policy) if kind_of(batch) == "sessions" else ()
 
 
 _Fold = Callable[[list[pa.RecordBatch]], tuple[pa.RecordBatch, Counts]]
 
 
 class _FoldShard(OverlappingDoFn):
+    """From `(shard, encoded batches)` to the metrics of the shard's sessions, and counts."""
+
     stage = "fold"
 
     def __init__(self) -> None:
         self._coder = RecordBatchCoder()
 
-    def jobs(self, element: tuple[int, Iterable[bytes]], extra: _Fold) -> Iterator[Task]:
+    def tasks(self, element: tuple[int, Iterable[bytes]], extra: _Fold) -> Iterator[Task]:
         yield functools.partial(_fold, self._coder, list(element[1]), extra)
 
 

@@ -15,143 +15,222 @@ from transforms.plumbing import texts
 
 Indices = NDArray[np.intp]
 
-_NOT_REPORTED, _UNKNOWN = np.int32(-1), np.int32(-2)  # in place of the number of a session
+# In place of the number of a session: it gets no records, or the input has no such session.
+_NOT_REPORTED, _UNKNOWN = np.int32(-1), np.int32(-2)
 
 
 class Gathered(NamedTuple):
-    """The messages of a shard as they came, in columns of one length.
+    """The messages of a shard in the order of their batches, in columns of one length.
 
-    `session` is the number of the session among those that get records; less than 0, it gets none.
-    `message_id` holds texts, or UUIDs as `texts.pack_uuids` makes them.
+    Attributes:
+      session: the number of the session among those that get records; negative for any other.
+      sent_at_us: microseconds.
+      sender: `END_USER`, `AGENT` or `BOT`.
+      sequence: `NO_SEQUENCE` for a message without one.
+      message_id: texts, or UUIDs as `texts.pack_uuids` makes them.
     """
 
     session: NDArray[np.int32]
-    sent_at_us: NDArray[np.int64]
+    sent_at_us: Int64s
     sender: NDArray[np.int8]
-    sequence: NDArray[np.int64]
+    sequence: Int64s
     message_id: pa.Array
-
-
-def is_late(messages: Messages, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
-    """Which messages are later than the end of their session.
-
-    An end without a fraction has whole seconds: it is good to the end of its second.
-    """
-    ended_at_us = sessions.column("ended_at_us").to_numpy()
-    whole = ended_at_us % SECOND_US == 0
-    limit = np.where(whole, ended_at_us + SECOND_US - 1, ended_at_us)
-    return messages.sent_at_us > limit.take(messages.session)
-
-
-def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], Int64s]:
-    """Orders the messages of the sessions that get records.
-
-    By session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes). Messages alike in
-    all of these are ordered by sender, so that arrival never decides.
-
-    Returns:
-      Their rows, sessions and `sent_at_us`, in order.
-    """
-    session, sent_at_us = messages.session, messages.sent_at_us
-    # A log is nearly in order of time, which the first sort makes use of. The second is by radix where
-    # the numbers of the sessions have no more than 16 bits. Those without records come first.
-    rows = np.argsort(sent_at_us, kind="stable")
-    number = session - session.min(initial=0)
-    number = number.astype(np.min_scalar_type(int(number.max(initial=0)))).take(rows)
-    rows = rows.take(np.argsort(number, kind="stable"))[np.count_nonzero(session < 0) :]
-    session, sent_at_us = session.take(rows), sent_at_us.take(rows)
-    tied = np.zeros(len(rows) + 1, bool)  # with the row before
-    tied[1:-1] = (session[1:] == session[:-1]) & (sent_at_us[1:] == sent_at_us[:-1])
-    among = np.flatnonzero(tied[:-1] | tied[1:])
-    if len(among):
-        of_tie = rows[among]
-        message_id = messages.message_id.take(pa.array(of_tie))
-        keys = pa.table(
-            {
-                "tie": np.cumsum(~tied[:-1])[among],
-                "sequence": messages.sequence[of_tie],
-                "length": _lengths(message_id),
-                "message_id": message_id.cast(pa.binary()),
-                "sender": messages.sender[of_tie],
-            }
-        )
-        order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
-        rows[among] = of_tie[order.to_numpy()]
-    return rows, session, sent_at_us
-
-
-def find_duplicates(
-    message_id: pa.Array, rows: Indices, session: NDArray[np.int32]
-) -> NDArray[np.bool_]:
-    """Which of the ordered messages have the id of an earlier one of their session.
-
-    Args:
-      message_id: of the messages as they came.
-      rows: shape (messages,), the places there of the messages in order.
-      session: shape (messages,), theirs, in order.
-    """
-    # Nearly in order, as sessions ascend: the stable sort makes use of it.
-    hashed = (texts.hashes(message_id) >> np.uint64(32)).take(rows)
-    hashed |= session.astype(np.uint64) << np.uint64(32)
-    ascending = np.sort(hashed, kind="stable")
-    alike = ascending[1:][ascending[1:] == ascending[:-1]]
-    repeats = np.zeros(len(rows), bool)
-    if len(alike):
-        among = np.flatnonzero(np.isin(hashed, alike))  # or not: now for the ids themselves
-        code = message_id.take(pa.array(rows[among])).dictionary_encode().indices.to_numpy()
-        _, first = np.unique(session[among].astype(np.int64) << 32 | code, return_index=True)
-        repeats[among] = True
-        repeats[among[first]] = False
-    return repeats
 
 
 def gather_messages(
     batches: Sequence[pa.RecordBatch], ids: pa.Array, known: pa.Array, counts: Counts
 ) -> Gathered:
-    """All messages; counts those of sessions that are not among `ids`, or not even `known`."""
+    """Puts all messages of a shard into columns.
+
+    Args:
+      batches: of layout `MESSAGES`, whole or narrowed, in any order.
+      ids: the sessions that get records; a session's place here is its number.
+      known: all sessions of the shard.
+      counts: the messages of sessions that get no records, and of unknown ones, are added.
+    """
     batches = [batch for batch in batches if len(batch)]
+    # A log is nearly in order of time: with its batches in order, the sort to come has less to do.
     batches.sort(key=lambda batch: batch.column("sent_at_us")[0].as_py())
     if not batches:
         batches = [pa.RecordBatch.from_pylist([], MESSAGES)]
-    columns = [batch.column("session_id") for batch in batches]
-    dictionary = pa.concat_arrays([column.dictionary for column in columns])
-    position = pc.index_in(dictionary, ids)
-    if position.null_count:
-        unknown = pc.invert(pc.is_in(dictionary, known))
-        position = pc.if_else(unknown, _UNKNOWN, position).fill_null(_NOT_REPORTED)
-    positions = np.split(
-        position.to_numpy(), np.cumsum([len(column.dictionary) for column in columns[:-1]])
-    )
-    session = np.concatenate(
-        [p.take(c.indices.to_numpy()) for p, c in zip(positions, columns, strict=True)]
-    )
-    sequence = np.concatenate([_sequence(batch) for batch in batches])
-    message_ids = [batch.column("message_id") for batch in batches]
-    if len({array.type for array in message_ids}) > 1:
-        message_ids = [
-            array if pa.types.is_string(array.type) else texts.unpack_uuids(array)
-            for array in message_ids
-        ]
+    session = number_sessions([batch.column("session_id") for batch in batches], ids, known)
     add_count(counts, "messages_of_unknown_session", np.count_nonzero(session == _UNKNOWN))
     add_count(
         counts, "messages_of_session_not_reported", np.count_nonzero(session == _NOT_REPORTED)
     )
     return Gathered(
-        session,
-        np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
-        np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
-        sequence,
-        pa.concat_arrays(message_ids),
+        session=session,
+        sent_at_us=np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
+        sender=np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
+        sequence=np.concatenate([_sequences(batch) for batch in batches]),
+        message_id=_concat_ids([batch.column("message_id") for batch in batches]),
     )
 
 
-def _sequence(batch: pa.RecordBatch) -> NDArray[np.int64]:
+def number_sessions(
+    columns: Sequence[pa.DictionaryArray], ids: pa.Array, known: pa.Array
+) -> NDArray[np.int32]:
+    """Maps the session ids of messages to the numbers of the sessions.
+
+    Each id is looked up once for each dictionary that holds it, not once for each message.
+
+    Args:
+      columns: the session ids, a column per batch.
+      ids: the sessions that get records, each once; a session's place here is its number.
+      known: all sessions of the shard.
+
+    Returns:
+      A number per message, in the order of the columns; negative if the session gets no records.
+    """
+    dictionary = pa.concat_arrays([column.dictionary for column in columns])
+    numbers = pc.index_in(dictionary, ids)
+    if numbers.null_count:
+        unknown = pc.invert(pc.is_in(dictionary, known))
+        numbers = pc.if_else(unknown, _UNKNOWN, numbers).fill_null(_NOT_REPORTED)
+    ends = np.cumsum([len(column.dictionary) for column in columns[:-1]])
+    numbers_by_column = np.split(numbers.to_numpy(), ends)
+    return np.concatenate(
+        [
+            number_of_code.take(column.indices.to_numpy())
+            for number_of_code, column in zip(numbers_by_column, columns, strict=True)
+        ]
+    )
+
+
+def _sequences(batch: pa.RecordBatch) -> Int64s:
     if "sequence" in batch.schema.names:
         return batch.column("sequence").to_numpy()
     return np.broadcast_to(np.int64(NO_SEQUENCE), len(batch))
+
+
+def _concat_ids(columns: Sequence[pa.Array]) -> pa.Array:
+    """The message ids in one column: packed if they are packed in every batch, else as texts."""
+    if len({column.type for column in columns}) > 1:
+        columns = [
+            column if pa.types.is_string(column.type) else texts.unpack_uuids(column)
+            for column in columns
+        ]
+    return pa.concat_arrays(columns)
+
+
+def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], Int64s]:
+    """Orders the messages of the sessions that get records.
+
+    By session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes). Messages that
+    are equal in all of these are ordered by sender, so that arrival never decides.
+
+        row                   0    1    2    3    4
+        session               1    0    1   -1    1      -1: gets no records
+        sent_at_us           50   70   50   10   20
+        message_id           "b"  "a"  "a"  "a"  "c"
+
+        by time               3, 4, 0, 2, 1
+        by session            1 | 4, 0, 2                row 3 is cut off
+        ties by message_id    1 | 4, 2, 0                rows 0 and 2 have one session and instant
+
+    Returns:
+      The rows in order, with the session and `sent_at_us` of each.
+    """
+    rows = _by_session_and_time(messages)
+    session, sent_at_us = messages.session.take(rows), messages.sent_at_us.take(rows)
+    ties_with_previous = np.zeros(len(rows) + 1, bool)
+    ties_with_previous[1:-1] = (session[1:] == session[:-1]) & (sent_at_us[1:] == sent_at_us[:-1])
+    tied = np.flatnonzero(ties_with_previous[:-1] | ties_with_previous[1:])
+    if len(tied):
+        tie = np.cumsum(~ties_with_previous[:-1])[tied]
+        rows[tied] = _order_ties(messages, rows[tied], tie)
+    return rows, session, sent_at_us
+
+
+def _by_session_and_time(messages: Gathered) -> Indices:
+    """The rows of the sessions that get records, by session and `sent_at`; the rest in any order."""
+    session = messages.session
+    # A log is nearly in order of time: a stable sort by time makes use of that.
+    by_time = np.argsort(messages.sent_at_us, kind="stable")
+    # The second sort keeps that order within a session. NumPy does it by radix if the numbers of the
+    # sessions have no more than 16 bits. The sessions without records come first.
+    number = session - session.min(initial=0)
+    number = number.astype(np.min_scalar_type(int(number.max(initial=0)))).take(by_time)
+    by_session = np.argsort(number, kind="stable")
+    return by_time.take(by_session)[np.count_nonzero(session < 0) :]
+
+
+def _order_ties(messages: Gathered, rows: Indices, tie: NDArray[np.intp]) -> Indices:
+    """Orders the rows that share session and instant with another one.
+
+    Args:
+      messages: all messages.
+      rows: those that are tied.
+      tie: shape (rows,), ascending: rows with one number are tied with each other.
+    """
+    message_id = messages.message_id.take(pa.array(rows))
+    keys = pa.table(
+        {
+            "tie": tie,
+            "sequence": messages.sequence[rows],
+            "length": _lengths(message_id),
+            "message_id": message_id.cast(pa.binary()),
+            "sender": messages.sender[rows],
+        }
+    )
+    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
+    return rows[order.to_numpy()]
 
 
 def _lengths(message_id: pa.Array) -> pa.Array:
     if pa.types.is_string(message_id.type):
         return pc.utf8_length(message_id)
     return pa.array(np.zeros(len(message_id), np.int8))
+
+
+def find_duplicates(
+    message_id: pa.Array, rows: Indices, session: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Finds the messages that have the id of an earlier message of their session.
+
+    Hashes pick out the few rows to look at; only their ids are compared:
+
+        session              0    0    0    1    1
+        message_id           "a"  "b"  "a"  "a"  "c"
+        session, hash        0,7  0,3  0,7  1,7  1,3     0,7 occurs twice
+        ids compared         "a"       "a"               equal: the second one is a duplicate
+
+    Args:
+      message_id: shape (all messages,), in the order of their batches.
+      rows: shape (messages,), which of them, in order.
+      session: shape (messages,), the session of each, ascending.
+
+    Returns:
+      Shape (messages,).
+    """
+    hashed = (texts.hashes(message_id) >> np.uint64(32)).take(rows)
+    hashed |= session.astype(np.uint64) << np.uint64(32)
+    # Sessions ascend, so this is nearly in order: the stable sort makes use of that.
+    ascending = np.sort(hashed, kind="stable")
+    repeated = ascending[1:][ascending[1:] == ascending[:-1]]
+    duplicates = np.zeros(len(rows), bool)
+    if len(repeated):
+        candidates = np.flatnonzero(np.isin(hashed, repeated))
+        ids = message_id.take(pa.array(rows[candidates]))
+        code = ids.dictionary_encode().indices.to_numpy()
+        # `np.unique` gives the first of each session and id.
+        _, first = np.unique(session[candidates].astype(np.int64) << 32 | code, return_index=True)
+        duplicates[candidates] = True
+        duplicates[candidates[first]] = False
+    return duplicates
+
+
+def is_late(messages: Messages, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Finds the messages that are later than the end of their session.
+
+    An end without a fraction has whole seconds: the session lasts to the end of that second.
+
+    Args:
+      messages: in any order.
+      sessions: of layout `batches.SESSIONS`, each with an end; the numbers of `messages.session` are
+        places here.
+    """
+    ended_at_us = sessions.column("ended_at_us").to_numpy()
+    whole = ended_at_us % SECOND_US == 0
+    limit = np.where(whole, ended_at_us + SECOND_US - 1, ended_at_us)
+    return messages.sent_at_us > limit.take(messages.session)

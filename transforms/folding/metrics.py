@@ -1,4 +1,4 @@
-"""The metrics: the value of each `MessagingSessionMetricType`, from what sessions were folded to."""
+"""The metrics: how the value of each `MessagingSessionMetricType` follows from a folded session."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,9 +17,10 @@ class Metric(NamedTuple):
     """How the values of one type are computed.
 
     Attributes:
-      values: from the folded messages, the sessions (schema `batches.SESSIONS`) and the policy, the
-        value of each session; times in whole seconds. May exceed `MAX_VALUE`.
-      needs: the column of the sessions without which all values would be 0.
+      values: takes the folded messages, the sessions (layout `batches.SESSIONS`) and the policy; gives
+        the value of each session, times in whole seconds. A value may exceed `MAX_VALUE`.
+      needs: the column of the sessions (without `_us`) that a value other than 0 depends on; None if
+        the messages suffice.
     """
 
     values: Callable[[Folded, pa.RecordBatch, Policy], Int64s]
@@ -27,7 +28,23 @@ class Metric(NamedTuple):
 
 
 def to_seconds(total_us: Int64s, count: Int64s, rounding: Rounding) -> Int64s:
-    """`total_us / count` in whole seconds, rounded once; 0 where the count is 0."""
+    """Divides and rounds to whole seconds, once; 0 where the count is 0.
+
+    Two responses that took 3 s together, one that took 1.2 s, none:
+
+    >>> total_us, count = np.array([3_000_000, 1_200_000, 0]), np.array([2, 1, 0])
+    >>> to_seconds(total_us, count, "half_up")
+    array([2, 1, 0])
+    >>> to_seconds(total_us, count, "floor")
+    array([1, 1, 0])
+    >>> to_seconds(total_us, count, "ceil")
+    array([2, 2, 0])
+
+    Args:
+      total_us: microseconds, not negative.
+      count: by what to divide.
+      rounding: as in `Policy`.
+    """
     divisor = np.maximum(count, 1) * SECOND_US
     seconds, rest = np.divmod(total_us, divisor)
     if rounding == "half_up":
@@ -81,35 +98,31 @@ METRICS = {
     "ServiceRepAcceptToFirstResponseTime": _first_since("accepted_at"),
     "ServiceRepFirstResponseTime": _first_since("routed_at"),
 }
-"""By type; those of `schemas.metric_types`, in that order."""
+"""How each type of `schemas.metric_types` is computed, in the same order."""
 
 DEFAULT_METRICS = metric_types()[:6]
 """The six that Salesforce writes for every session."""
 
 
 def schema_of(types: tuple[str, ...]) -> pa.Schema:
-    """The layout of a batch of metrics: a row per session, its values side by side."""
-    return pa.schema(
-        [
-            *KEYS,
-            *(pa.field(name, pa.int32(), nullable=False) for name in types),
-        ]
-    )
+    """The layout of a batch of metrics: a row per session, with a column for each type."""
+    return pa.schema([*KEYS, *(pa.field(name, pa.int32(), nullable=False) for name in types)])
 
 
 def values_of(
     folded: Folded, sessions: pa.RecordBatch, policy: Policy, types: tuple[str, ...]
 ) -> tuple[pa.RecordBatch, int]:
-    """The values of each session, and how many of them are capped at `MAX_VALUE`.
+    """Computes the metrics of each session.
 
     Args:
       folded: the messages of the sessions.
-      sessions: schema `batches.SESSIONS`, each id once.
+      sessions: with the columns of `batches.SESSIONS`, each id once.
       policy: the rules.
-      types: what is computed.
+      types: the metrics.
 
     Returns:
-      A batch of schema `schema_of(types)`, in the order of the sessions.
+      A batch of layout `schema_of(types)`, in the order of the sessions; and how many of the values
+      were greater than `MAX_VALUE`, which stands in their place.
     """
     values = [METRICS[name].values(folded, sessions, policy) for name in types]
     capped = sum(int(np.count_nonzero(column > MAX_VALUE)) for column in values)

@@ -13,17 +13,22 @@ from transforms.instants import DAY_US, date_of_day
 from transforms.keying.sharding import shards_of
 from transforms.policy import Policy
 
-SAMPLED = 1 << 10  # one session in so many tells where files are cut
+SAMPLED = 1 << 10
+"""One session in so many is looked at to find where files are cut."""
 
 Sample = tuple[str, str]
-"""The day on which a session ended, UTC, as `YYYY-MM-DD`, and its id."""
+"""The day on which a session ended, UTC, as `YYYY-MM-DD`, and the id of the session."""
 
 
 def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample]:
-    """Some of the sessions of a batch of schema `batches.SESSIONS`, picked by hash of their ids.
+    """Picks one session in `SAMPLED`, by hash of the id, so that every run picks the same ones.
 
-    A row counts if its session would get records by it; that a newer row of the session may say
-    otherwise makes no difference worth the while.
+    A row counts if its session would get records by this row alone. A newer row may say otherwise;
+    for an estimate of where to cut files that does not matter.
+
+    Args:
+      sessions: of layout `batches.SESSIONS`.
+      policy: which sessions; nothing else of it is used.
     """
     ids = sessions.column("session_id")
     picked = (shards_of(ids.dictionary, SAMPLED) == 0).take(ids.indices.to_numpy())
@@ -37,10 +42,19 @@ def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample
 
 
 def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) -> pa.RecordBatch:
-    """The sessions that get records, sorted by id: newest snapshot, closed, eligible, in range.
+    """Selects the sessions that get records: newest snapshot, closed, eligible, in range.
 
     The newest snapshot has the newest `modified_at`, else the latest `ended_at`; the rest of the
-    columns break a tie, so that arrival never does. Adds the fate of the others to `counts`.
+    columns break a tie, so that arrival never does.
+
+    Args:
+      sessions: of layout `batches.SESSIONS`, in any order, a row per snapshot.
+      policy: the ranges; nothing else of it is used.
+      counts: the fate of the other rows is added.
+
+    Returns:
+      Rows of the same layout, but for ids that are plain texts; sorted by id (by code point), each id
+      once.
     """
     table = pa.Table.from_batches([sessions])
     table = table.set_column(0, "session_id", table.column(0).cast(pa.string()))
@@ -52,7 +66,8 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     )
     table = table.take(order).combine_chunks()
     ids = table.column("session_id")
-    kept = np.ones(len(table), bool)  # the last of each id
+    # Of each id the last row.
+    kept = np.ones(len(table), bool)
     if len(table) > 1:
         kept[:-1] = pc.not_equal(ids[1:], ids[:-1]).to_numpy()
     add_count(counts, "sessions_superseded", np.count_nonzero(~kept))
@@ -64,10 +79,14 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
 
 
 Condition = Callable[[pa.Table], pa.ChunkedArray]
+"""Which rows of a table of sessions meet a condition; null where a column is."""
 
 
 def conditions(policy: Policy) -> list[tuple[str, Condition]]:
-    """What sessions must meet to get records, one after the other, and the fate of those that do not."""
+    """The conditions that a session must meet to get records, in the order in which they are tried.
+
+    Each stands beside the fate of the sessions that fail it: `sessions_<fate>` is the count.
+    """
 
     def is_closed(table: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(table["status"], "Ended"), pc.is_valid(table["ended_at_us"]))
@@ -91,12 +110,13 @@ def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.Chun
 
 
 def _nulls_least(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with a value that sorts before all others in place of null."""
     text = pa.types.is_string(column.type)
     return column.fill_null("" if text else np.iinfo(np.int64).min)
 
 
 def concat_sessions(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """All sessions in one batch of schema `SESSIONS`, with one dictionary of ids."""
+    """Puts all sessions into one batch of layout `SESSIONS`, with one dictionary of ids."""
     return _one_batch(pa.Table.from_batches(sessions, SESSIONS).unify_dictionaries())
 
 

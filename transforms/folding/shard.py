@@ -1,7 +1,4 @@
-"""One shard, from batches of messages and sessions to metrics. Pure; no Beam.
-
-Selects the sessions, orders and deduplicates their messages, folds them.
-"""
+"""The whole of one shard, from batches of messages and sessions to metrics. Pure; no Beam."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from transforms.batches import Counts, add_count
+from transforms.batches import Counts, add_count, kind_of
 from transforms.folding import summaries
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
 from transforms.folding.metrics import DEFAULT_METRICS, values_of
@@ -19,13 +16,13 @@ from transforms.policy import Policy
 
 
 class Shard(NamedTuple):
-    """What there is to fold in a shard.
+    """The sessions of a shard and their messages, ready to be folded.
 
     Attributes:
-      sessions: those that get records, schema `batches.SESSIONS`, sorted by id (by code point), each
-        id once.
-      messages: theirs, in order, each once.
-      duplicates: shape (sessions,), messages that were dropped as such.
+      sessions: those that get records, with the columns of `batches.SESSIONS`, sorted by id (by code
+        point), each id once.
+      messages: the messages of these sessions, in order, each once.
+      duplicates: shape (sessions,), how many messages were dropped as duplicates.
     """
 
     sessions: pa.RecordBatch
@@ -48,9 +45,9 @@ def fold_shard(
       summarize: whether to make summaries as well.
 
     Returns:
-      A row per session, sorted by session id, schema `metrics.schema_of`, with the columns of
-      `summaries.COLUMNS` besides if summaries are asked for; and counts that tell each message's and
-      each session's fate.
+      A row per session, sorted by session id, of layout `metrics.schema_of`, followed by the columns of
+      `summaries.COLUMNS` if `summarize`; and the counts, in which each message and each session has
+      one fate.
     """
     counts: Counts = {}
     sessions, messages, duplicates = order_shard(batches, policy, counts)
@@ -79,15 +76,13 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
     """Selects the sessions of a shard, orders and deduplicates their messages.
 
     Args:
-      batches: of schema `SESSIONS`, or of `MESSAGES` as it is or compact; all that there are of the
-        shard, in any order.
+      batches: all messages (whole or narrowed) and all sessions of the shard, in any order; batches
+        of another kind are passed over.
       policy: which sessions; nothing else of it is used.
-      counts: the fate of what is left out is added to it.
+      counts: the fates of messages and sessions that are left out are added.
     """
-    of_messages = [batch for batch in batches if "message_id" in batch.schema.names]
-    sessions = concat_sessions(
-        [batch for batch in batches if "message_id" not in batch.schema.names]
-    )
+    of_messages = [batch for batch in batches if kind_of(batch) == "messages"]
+    sessions = concat_sessions([batch for batch in batches if kind_of(batch) == "sessions"])
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
     known = sessions.column("session_id").dictionary

@@ -1,6 +1,5 @@
-"""Brings together what belongs to a shard: `group_by_shard`."""
+"""From batches of any order to the batches of each shard: `group_by_shard`."""
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 
@@ -9,44 +8,40 @@ import pyarrow as pa
 
 from transforms.collections import Batches
 from transforms.keying.sharding import narrow, shards_for, split_by_shard
-from transforms.plumbing.coders import RecordBatchCoder
+from transforms.plumbing.coders import batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 
 
 def group_by_shard(inputs: Batches) -> beam.PCollection:
-    """Brings together what there is of a shard: `(shard, all its batches)`, the batches encoded."""
+    """Groups rows by shard; all rows of a session are in one shard.
+
+    Args:
+      inputs: batches whose first column is `session_id`.
+
+    Returns:
+      PCollection of `(shard, encoded batches)`, each shard that has rows once. The batches, in any
+      order, hold rows of this shard alone, and are encoded by `plumbing.coders.batch_coder`. Messages
+      are narrowed (`sharding.narrow`).
+    """
     shards = beam.pvalue.AsSingleton(
         inputs.num_bytes | "Size" >> beam.CombineGlobally(sum) | "Shards" >> beam.Map(shards_for)
     )
-    keyed = inputs.batches | "KeyBySession" >> KeyBySession(shards)
-    return keyed | "Group" >> beam.GroupByKey()
-
-
-@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
-class KeyBySession(beam.PTransform):
-    """Cuts batches so that each piece holds the rows of one shard, and keys it by that.
-
-    A session's rows all go to one shard. The pieces are encoded as `RecordBatchCoder` does it, here
-    and not by the runner, which would do it one after the other.
-
-    Attributes:
-      shards: side input, the number of shards.
-    """
-
-    shards: beam.pvalue.AsSingleton
-
-    def expand(self, pcoll: beam.PCollection) -> beam.PCollection:
-        """Applies the transform to batches whose first column is `session_id`."""
-        return pcoll | beam.ParDo(_SplitByShard(), self.shards).with_output_types(tuple[int, bytes])
+    split = beam.ParDo(_SplitByShard(), shards).with_output_types(tuple[int, bytes])
+    return inputs.batches | "KeyBySession" >> split | "Group" >> beam.GroupByKey()
 
 
 class _SplitByShard(OverlappingDoFn):
+    """Cuts batches into pieces that each hold the rows of one shard, keyed by shard.
+
+    The pieces are encoded here, side by side; a runner would encode them one after the other.
+    """
+
     stage = "key"
 
     def __init__(self) -> None:
-        self._coder = RecordBatchCoder()
+        self._coder = batch_coder()
 
-    def jobs(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
+    def tasks(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
         yield functools.partial(self._split, element, extra)
 
     def _split(self, batch: pa.RecordBatch, shards: int) -> Done:

@@ -7,29 +7,47 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.batches import MESSAGES, NO_SEQUENCE
+from transforms.batches import NO_SEQUENCE, kind_of
 from transforms.plumbing import texts
 
-SHARD_BYTES = 32 << 20  # of canonical columns: a few hundred thousand messages
+SHARD_BYTES = 32 << 20
+"""How large a shard is to be, in bytes of canonical columns: a few hundred thousand messages."""
 
 
 def shards_for(num_bytes: int) -> int:
-    """How many shards an input of so many bytes of canonical columns is folded in."""
+    """How many shards an input is cut into, given its size in bytes of canonical columns."""
     return max(1, -(-num_bytes // SHARD_BYTES))
 
 
 def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
-    """Each session's shard: the same on every machine and in every run."""
-    return (texts.hashes(session_ids) >> np.uint64(32)).astype(np.int64) * shards >> 32
+    """The shard of each session: the same on every machine and in every run.
+
+    The upper 32 bits of the hash, a fraction of 2^32, are scaled to the number of shards.
+
+    Args:
+      session_ids: texts, no nulls.
+      shards: how many there are.
+
+    Returns:
+      Shape (ids,), from 0 to `shards` - 1.
+    """
+    return (texts.stable_hashes(session_ids) >> np.uint64(32)).astype(np.int64) * shards >> 32
 
 
 def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Messages with no more bytes than the fold needs: a shuffle carries and copies each of them.
+    """Drops the bytes of messages that the fold can do without, for a shuffle copies each byte.
 
-    Message ids that are all UUIDs have 16 bytes instead of 36; a sequence that no message has is left
-    out. Other batches are given back as they are.
+    Message ids that are all UUIDs are packed to 16 bytes, and a sequence that no message has is left out:
+
+        session_id   message_id                              sent_at_us   sequence      sender
+        dictionary   36 characters and an offset of 4        8            8             1 byte
+        dictionary   16                                      8            -             1 byte
+
+    Args:
+      batch: messages as read (layout `MESSAGES`), or a batch of another kind, which is given back as
+        it is.
     """
-    if batch.schema != MESSAGES:
+    if kind_of(batch) != "messages":
         return batch
     if pc.all(pc.equal(batch.column("sequence"), NO_SEQUENCE)).as_py():
         batch = batch.drop_columns(["sequence"])
@@ -41,40 +59,56 @@ def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Cuts a batch whose first column is `session_id` into one piece per shard.
+    """Cuts a batch into one piece per shard.
 
-    Each piece carries only the session ids that it uses. Order of rows is kept within a piece.
+    The dictionary of session ids is put in order of shards, so that a piece's ids are a slice of it:
+
+        dictionary       a  b  c  d                 in shards 1 0 1 0
+        codes            2  0  1  2                 rows c a b c; d is in no row
+
+        new dictionary   b | a  c                   without d; shard 0 | shard 1
+        new codes        2  1  0  2
+        by shard         0 | 2  1  2                rows b | c a c
+        less the start   0 | 1  0  1                codes in the piece's own dictionary
+
+    Args:
+      batch: the first column is `session_id`, a dictionary; no nulls.
+      shards: how many there are.
+
+    Yields:
+      Shard and piece, by shard; only shards that have rows. A piece keeps the order of its rows and
+      carries only the ids that it uses.
     """
-    encoded = batch.column(0)
-    codes = encoded.indices.to_numpy()
-    used = np.flatnonzero(np.bincount(codes, minlength=len(encoded.dictionary)))
+    dictionary, codes, shard_of_code = _ids_by_shard(batch.column(0), shards)
+    id_edges = np.searchsorted(shard_of_code, np.arange(shards + 1))
+    columns, rows = batch.columns[1:], np.array([len(codes)])
+    if shards > 1:
+        # NumPy sorts by radix where numbers have no more than 16 bits.
+        shard_of_row = shard_of_code.astype(np.min_scalar_type(shards)).take(codes)
+        order = np.argsort(shard_of_row, kind="stable")
+        codes = codes.take(order)
+        columns = [column.take(pa.array(order)) for column in columns]
+        rows = np.bincount(shard_of_row, minlength=shards)
+    ends = np.cumsum(rows)
+    for shard in np.flatnonzero(rows).tolist():
+        low, high = id_edges[shard : shard + 2].tolist()
+        start, end = int(ends[shard] - rows[shard]), int(ends[shard])
+        ids = pa.DictionaryArray.from_arrays(
+            pa.array(codes[start:end] - np.int32(low)), dictionary[low:high]
+        )
+        piece = [ids, *(column[start:end] for column in columns)]
+        yield shard, pa.RecordBatch.from_arrays(piece, schema=batch.schema)
+
+
+def _ids_by_shard(
+    encoded: pa.DictionaryArray, shards: int
+) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int64]]:
+    """The ids that rows use, by shard; the codes of the rows in them; the shard of each id."""
+    codes, size = encoded.indices.to_numpy(), len(encoded.dictionary)
+    used = np.flatnonzero(np.bincount(codes, minlength=size))
     shard_of_code = shards_of(encoded.dictionary.take(pa.array(used)), shards)
     order = np.argsort(shard_of_code, kind="stable")
     shard_of_code, used = shard_of_code[order], used[order]
-    dictionary = encoded.dictionary.take(pa.array(used))
-    new_code = np.zeros(len(encoded.dictionary), np.int32)
+    new_code = np.zeros(size, np.int32)
     new_code[used] = np.arange(len(used), dtype=np.int32)
-    codes = new_code.take(codes)
-    edges = np.searchsorted(shard_of_code, np.arange(shards + 1))  # of the dictionary
-    rows = np.array([len(codes)])
-    rest = batch.columns[1:]
-    if shards > 1:
-        # Of the smallest type: of 16 bits or less NumPy sorts by radix.
-        row_shards = shard_of_code.astype(np.min_scalar_type(shards)).take(codes)
-        order = np.argsort(row_shards, kind="stable")
-        codes = codes.take(order)
-        rest = [column.take(pa.array(order)) for column in rest]
-        rows = np.bincount(row_shards, minlength=shards)
-    ends = np.cumsum(rows)
-    for shard in np.flatnonzero(rows).tolist():
-        low, high = edges[shard : shard + 2].tolist()
-        start, end = int(ends[shard] - rows[shard]), int(ends[shard])
-        column = pa.DictionaryArray.from_arrays(
-            pa.array(codes[start:end] - np.int32(low)), dictionary[low:high]
-        )
-        yield (
-            shard,
-            pa.RecordBatch.from_arrays(
-                [column, *(c[start:end] for c in rest)], schema=batch.schema
-            ),
-        )
+    return encoded.dictionary.take(pa.array(used)), new_code.take(codes), shard_of_code

@@ -1,7 +1,7 @@
 """Work on whole batches beside the bundle's own thread.
 
 A runner gives a worker one element after the other. The kernels here spend their time in NumPy and
-Arrow, which leave the interpreter's lock: while one batch is being worked on, the next can be read,
+Arrow, which release the interpreter's lock: while one batch is being worked on, the next can be read,
 and the last encoded.
 """
 
@@ -20,15 +20,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.batches import Counts
 from transforms.plumbing.counters import emit_counts, measure_stage
 
-_THREADS = min(8, os.cpu_count() or 1)  # each holds a batch or a shard
+# Not more, for each thread holds a batch or a shard in memory.
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 class Done(NamedTuple):
-    """What a job has come to.
+    """The result of a task.
 
     Attributes:
       outputs: elements, tagged ones among them, in order.
-      counts: what became of rows.
+      counts: the fates of rows.
       stage: rows and bytes worked on, for the counters of the stage.
     """
 
@@ -41,22 +42,22 @@ Task = Callable[[], Done]
 
 
 class OverlappingDoFn(beam.DoFn, abc.ABC):
-    """Runs the jobs of its elements in threads, some at a time; outputs keep the order of elements."""
+    """Runs the tasks of its elements in threads, some at a time; outputs keep the order of elements."""
 
     stage: str
     """The name under which rows, bytes and time are counted."""
 
     @abc.abstractmethod
-    def jobs(self, element: Any, extra: Any) -> Iterator[Task]:
-        """The jobs of an element and an extra argument, such as a side input.
+    def tasks(self, element: Any, extra: Any) -> Iterator[Task]:
+        """Yields the tasks of an element and an extra argument, such as a side input.
 
-        They are made in the bundle's thread, one by one, as they can be taken up.
-
-        A job is a pure function of what it was made with: of no iterable that a runner fills later.
+        Tasks are made in the bundle's thread, one by one, as threads become free. A task runs in
+        another thread, so it must not hold a runner's lazy iterable: copy the values (`list(...)`)
+        before you yield it.
         """
 
     def start_bundle(self) -> None:
-        """Drops what a bundle that failed has left."""
+        """Drops the tasks that a failed bundle has left."""
         self._pending: collections.deque[Any] = collections.deque()
 
     def process(
@@ -66,14 +67,14 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
         timestamp: Any = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        """Takes up an element; gives what is done of those before it."""
-        for job in self.jobs(element, extra):
-            self._pending.append((timestamp, window, _pool().submit(_timed, job)))
+        """Starts the tasks of an element; yields outputs of earlier tasks that are done."""
+        for task in self.tasks(element, extra):
+            self._pending.append((timestamp, window, _pool().submit(_timed, task)))
             while len(self._pending) > _THREADS:
                 yield from self._next()
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Gives the rest."""
+        """Yields the outputs of all tasks that are left."""
         while self._pending:
             yield from self._next()
 
@@ -89,12 +90,18 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
                 yield WindowedValue(output, timestamp, (window,))
 
 
-def _timed(job: Task) -> tuple[Done, int]:
+def _timed(task: Task) -> tuple[Done, int]:
     start = time.perf_counter()
-    done = job()
+    done = task()
     return done, round(1000 * (time.perf_counter() - start))
 
 
 @functools.cache
 def _pool() -> concurrent.futures.ThreadPoolExecutor:
+    """The threads of all tasks of this process.
+
+    The encoder of Avro blocks (`writing.encoders`) has a second pool: the tasks that write files run
+    in this one and wait for blocks. In one pool, once such tasks hold every thread, the blocks would
+    never get one: the tasks would wait for themselves.
+    """
     return concurrent.futures.ThreadPoolExecutor(_THREADS)

@@ -18,22 +18,22 @@ THREADS = set()
 
 
 class Twice(OverlappingDoFn):
-    """Each element twice, in two jobs, the second on a side output too."""
+    """Each element twice, in two tasks, the second on a side output too."""
 
     stage = "twice"
 
-    def jobs(self, element, extra):
+    def tasks(self, element, extra):
         for tagged in (False, True):
-            yield lambda tagged=tagged: self._job(element + extra, tagged)
+            yield lambda tagged=tagged: self._done(element + extra, tagged)
 
-    def _job(self, value, tagged):
+    def _done(self, value, tagged):
         THREADS.add(threading.get_ident())
         if value < 0:
             raise InputError(f"{value} is less than nothing")
         outputs = [value]
         if tagged:
             outputs.append(beam.pvalue.TaggedOutput("side", -value))
-        return Done(outputs, {"jobs": 1}, {"rows": 1})
+        return Done(outputs, {"tasks": 1}, {"rows": 1})
 
 
 def twice(pcoll, extra=0):
@@ -56,7 +56,7 @@ def test_all_outputs_are_there_in_order():
         expected = [i + 1 for i in range(many)]
         assert_that(found.main, equal_to(expected * 2), "Main")
         assert_that(found.side, equal_to([-i for i in expected]), "Side")
-        assert_that(found[COUNTS], equal_to([{"jobs": 1}] * 2 * many), "Counts")
+        assert_that(found[COUNTS], equal_to([{"tasks": 1}] * 2 * many), "Counts")
 
     THREADS.clear()
     result = run(build)
@@ -76,7 +76,7 @@ def test_outputs_keep_their_elements_window():
         )
         found = twice(windowed)
         for name, output, sign in (("Main", found.main, 1), ("Side", found.side, -1)):
-            told = output | name >> beam.Map(
+            found_at = output | name >> beam.Map(
                 lambda v, t=beam.DoFn.TimestampParam, w=beam.DoFn.WindowParam: (
                     v,
                     int(t),
@@ -84,12 +84,12 @@ def test_outputs_keep_their_elements_window():
                 )
             )
             expected = [(sign * i, i, i // 5 * 5) for i in range(20)]
-            assert_that(told, equal_to(expected * (2 if sign == 1 else 1)), f"Is{name}")
+            assert_that(found_at, equal_to(expected * (2 if sign == 1 else 1)), f"Is{name}")
 
     run(build)
 
 
-def test_what_a_job_raises_is_what_ended_the_run():
+def test_what_a_task_raises_is_what_ended_the_run():
     with pytest.raises(Exception, match="less than nothing") as caught:
         run(lambda pipeline: twice(pipeline | beam.Create([1, -5, 2])))
     assert find_job_error(caught.value) == "-5 is less than nothing"
@@ -107,14 +107,14 @@ def test_what_a_bundle_that_failed_has_left_is_dropped():
     assert list(do_fn.finish_bundle()) == []
 
 
-def test_no_more_jobs_are_taken_up_than_there_are_threads():
+def test_no_more_tasks_are_taken_up_than_there_are_threads():
     made = []
 
     class Many(Twice):
-        def jobs(self, element, extra):
+        def tasks(self, element, extra):
             for number in range(100):
                 made.append(number)
-                yield lambda: Done([], {"jobs": 1}, {})
+                yield lambda: Done([], {"tasks": 1}, {})
 
     do_fn = Many()
     do_fn.start_bundle()

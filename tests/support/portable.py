@@ -1,7 +1,7 @@
-"""A cluster on the loopback interface: Prism as the job service, and a pool that starts SDK workers.
+"""A cluster on the loopback interface, and the main job as a command that runs on it.
 
-The job, the service and the worker are processes apart, as on any cluster that speaks Beam's portable
-job interface: what they share is the filesystem.
+Prism is the job service; a worker pool starts the SDK workers. The job, the service and the worker are
+separate processes, as on any cluster with Beam's portable job interface. They share the filesystem only.
 """
 
 import contextlib
@@ -13,9 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-PRISM = pathlib.Path(__file__).parent.parent.parent / "build" / "cluster" / "prism"
+from benchmarks import load
+from tests.support.cli import ROOT
+
+PRISM = ROOT / "build" / "cluster" / "prism"
+BAD = "ConversationId,MessageIdentifier,ServerReceivedTimestamp,ActorType,EntryType\n" + "".join(
+    f"0Mw{number},{number},yesterday,Agent,Text\n" for number in range(100)
+)
 DEADLINE_S = 30
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -23,7 +29,7 @@ T = TypeVar("T")
 
 
 def wait_for(what: str, look: Callable[[], T]) -> T:
-    """Looks until there is something; returns it."""
+    """Calls `look` until it returns a true value; returns the value."""
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
@@ -34,7 +40,7 @@ def wait_for(what: str, look: Callable[[], T]) -> T:
 
 
 class Cluster:
-    """Its processes run until `close`; their logs are in `directory`."""
+    """The processes of a cluster, which run until `close`; `directory` has the logs of the processes."""
 
     def __init__(self, directory: pathlib.Path):
         service, pool = (f"127.0.0.1:{port}" for port in _free_ports(2))
@@ -68,7 +74,7 @@ class Cluster:
         wait_for(name, lambda: _listens(host, int(port)))
 
     def worker(self) -> int:
-        """The process id of the job's SDK worker, once there is one."""
+        """Waits for an SDK worker of the job; returns its process id."""
         threads = pathlib.Path(f"/proc/{self.processes['pool'].pid}/task")
 
         def started() -> list[int]:
@@ -78,13 +84,13 @@ class Cluster:
         return wait_for("a worker", started)[-1]
 
     def kill(self, name: str) -> None:
-        """Ends a process as a power cut would."""
+        """Kills a process by a signal that it cannot handle."""
         process = self.processes[name]
         process.send_signal(signal.SIGKILL)
         process.wait()
 
     def close(self) -> None:
-        """Ends what was started."""
+        """Ends all processes of the cluster."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -96,13 +102,13 @@ class Cluster:
 
 
 def cpu_s(process: int) -> float:
-    """Seconds of processor time that a process has had."""
+    """Processor time of a process so far, in seconds."""
     fields = _stat(process)
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
 def has_ended(process: int) -> bool:
-    """Whether a process is no more, or only its exit status is."""
+    """Whether a process has ended, even if its exit status has not been collected."""
     try:
         return _stat(process)[0] == "Z"
     except OSError:
@@ -128,9 +134,77 @@ def _free_ports(number: int) -> list[int]:
 
 @contextlib.contextmanager
 def running(directory: pathlib.Path) -> Iterator[Cluster]:
-    """A cluster while the context lasts."""
+    """A cluster that runs while the context lasts."""
     cluster = Cluster(directory)
     try:
         yield cluster
     finally:
         cluster.close()
+
+
+class Done(NamedTuple):
+    """The exit status of a run, and the lines that it printed to standard error."""
+
+    status: int
+    said: list[str]
+
+    @property
+    def last_words(self) -> str:
+        return self.said[-1]
+
+
+class Job:
+    """The main job on a log of messages; it writes a file for each day, and some rejects."""
+
+    def __init__(self, log: pathlib.Path):
+        self._log = log
+
+    def start(self, output: pathlib.Path, *args: str) -> subprocess.Popen[str]:
+        """Starts the job in a process and a process group of its own."""
+        command = [
+            *(sys.executable, "-m", "pipelines.session_metrics"),
+            *("--messages", f"{self._log}/messages-*.parquet", f"{self._log}/bad.csv"),
+            *("--sessions", f"{self._log}/sessions.parquet"),
+            *("--partition_by", "day", "--output", str(output), *args),
+        ]
+        return subprocess.Popen(
+            command,
+            cwd=self._log,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, output: pathlib.Path, *args: str) -> Done:
+        """Runs the job; returns when the job and all processes of its group have ended."""
+        process = self.start(output, *args)
+        done = end_of(process)
+        wait_for("the end of all it has started", lambda: not _is_alive(process.pid))
+        return done
+
+
+def end_of(process: subprocess.Popen[str]) -> Done:
+    """Waits for the end of a job; kills the whole process group if the job hangs."""
+    try:
+        said = process.communicate(timeout=120)[1]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return Done(process.returncode, said.splitlines())
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def make_log(directory: pathlib.Path, num_messages: int) -> Job:
+    """Writes a log of valid messages and 100 bad rows; returns the job that reads the log."""
+    load.write(num_messages, "parquet", directory)
+    (directory / "bad.csv").write_text(BAD)
+    return Job(directory)

@@ -1,0 +1,113 @@
+"""Bad usage and missing input: one line, exit status 2, nothing written."""
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines import session_metrics
+from tests.support.cli import output_bytes
+from tests.support.jobs import put
+
+
+def test_help(capsys):
+    assert session_metrics.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("--messages", "--max_reject_ratio", "--closed_from", "--partition_by"):
+        assert name in shown
+
+
+BAD = {
+    "a wrong path": ("--messages @x.csv", "@x.csv: no such file"),
+    "a path without files": ("--messages @x*.csv @m.csv", "@x*.csv: no such file"),
+    "an unknown suffix": ("--messages @m.xlsx", "@m.xlsx: unknown format; known suffixes: .avro"),
+    "a file without columns": ("--sessions @empty.csv", "@empty.csv: "),
+    "a missing column": (
+        "--messages @s.csv",
+        "@s.csv: no column for message_id, sent_at, sender_role of the messages; found: session_id, "
+        "status, ended_at, platform_type, created_at, modified_at. Map them with --message_columns "
+        "message_id=Their.Name,sent_at=Their.Name,sender_role=Their.Name",
+    ),
+    "no Parquet": ("--sessions @not.parquet", "@not.parquet: can't be read: "),
+    "a truncated Parquet": ("--sessions @cut.parquet", "@cut.parquet: can't be read: "),
+    "no Avro": ("--messages @not.avro", "@not.avro: can't be read: "),
+    "no gzip": ("--messages @not.csv.gz", "@not.csv.gz: can't be read: "),
+    "a near miss": ("--mesages @m.csv", "unknown option --mesages; did you mean --messages?"),
+    "a near miss of Beam's": ("--temp_locatio=x", "did you mean --temp_location?"),
+    "an unknown option": ("--frobnicate 3", "unknown option --frobnicate. --help lists"),
+    "an argument too many": ("--bots answer yes", "unknown argument yes"),
+    "a bad date": (
+        "--closed_from 2024-13-01",
+        "argument --closed_from: '2024-13-01' is neither a date (2024-10-02) nor an instant",
+    ),
+    "a bad choice": ("--bots sometimes", "argument --bots: invalid choice: 'sometimes'"),
+    "no value": ("--output", "argument --output: expected one argument"),
+    "a ratio above one": ("--max_reject_ratio 5", "argument --max_reject_ratio: '5' is no share"),
+    "a ratio that is no number": ("--max_reject_ratio few", "'few' is no share from 0 to 1"),
+    "a file for output": ("--output @m.csv", "@m.csv: is a file; name a directory"),
+    "a file above the output": ("--output @m.csv/out", "can't be written: Not a directory"),
+    "an output that nobody can write": ("--output /proc/out", "/proc/out: can't be written: "),
+    "the working directory": ("--output .", ".: is the working directory"),
+    "a file for rejects": ("--rejects @m.csv", "@m.csv: is a file; name a directory"),
+    "a directory for summary": ("--summary @", "is a directory; name a file"),
+    "a summary nowhere": ("--summary @no/where.json", "@no is no directory"),
+    "a directory for report": ("--report @", "is a directory; name a file"),
+    "a report nowhere": ("--report @no/where.html", "@no is no directory"),
+    "a report in the place of the summary": (
+        "--summary @x --report @x",
+        "--report @x: is the file of --summary, too",
+    ),
+    "a time zone of no report": (
+        "--report_time_zone Europe/Berlin",
+        "--report_time_zone is of --report, which is not given",
+    ),
+    "no time zone": ("--report @x --report_time_zone CEST", "'CEST' is no IANA time zone"),
+    "threads": (
+        "--direct_running_mode multi_threading --direct_num_workers 2",
+        "--direct_running_mode=multi_threading with more than one worker loses rows; use "
+        "--direct_running_mode=multi_processing",
+    ),
+    "no such runner": ("--runner DirectRuner", "Unexpected pipeline runner: DirectRuner."),
+    "a mapping of what there is not": (
+        "--message_columns session=x",
+        "--message_columns: messages have no column 'session' to map; there are session_id, ",
+    ),
+    "a mapping that is none": ("--session_columns status", "'status' is not of the form name="),
+    "an empty range": (
+        "--closed_from 2024-10-02 --closed_until 2024-10-02",
+        "--closed_from must be before --closed_until",
+    ),
+    "a range backwards": (
+        "--created_from 2024-10-02 --created_until 2024-10-01T23:59:59Z",
+        "--created_from must be before --created_until",
+    ),
+    "a part of a day": (
+        "--partition_by day --closed_from 2024-10-02T12:00:00Z",
+        "--partition_by day replaces whole days; --closed_from must be a date or midnight UTC",
+    ),
+}
+
+
+@pytest.mark.parametrize(("argv", "said"), BAD.values(), ids=BAD)
+def test_bad_usage(argv, said, small, run):
+    put(small / "m.xlsx")
+    put(small / "empty.csv")
+    for name in ("not.parquet", "not.avro", "not.csv.gz"):
+        put(small / name, "this is not what it is called")
+    pq.write_table(pyarrow.csv.read_csv(small / "s.csv"), small / "whole.parquet")
+    (small / "cut.parquet").write_bytes((small / "whole.parquet").read_bytes()[:-20])
+    before = output_bytes(small)
+    status, err = run(argv)
+    assert err.startswith("session-metrics: ") and err.count("\n") == 1, err
+    assert said.replace("@", f"{small}/") in err
+    assert status == 2
+    assert output_bytes(small) == before and not (small / ".out.staging").exists()
+
+
+@pytest.mark.parametrize("missing", ["messages", "sessions", "output"])
+def test_what_must_be_given(missing, small, run):
+    names = {"messages": "@m.csv", "sessions": "@s.csv", "output": "@out"}
+    argv = " ".join(f"--{name} {path}" for name, path in names.items() if name != missing)
+    assert run("", argv) == (
+        2,
+        f"session-metrics: --{missing} must be given. --help lists the options\n",
+    )

@@ -1,0 +1,145 @@
+"""Runs that fail, are interrupted or refused: one line, the exit status, the earlier output untouched."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import session_metrics
+from tests.support.cli import RUNNER, output_bytes
+from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session
+from transforms.publishing import directories
+from transforms.publishing.staging import staging_of
+
+
+def test_file_truncated_further_on(small, run):
+    rows = [f"a,{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(200_000)]
+    whole = gzip.compress("\n".join([MESSAGES, *rows]).encode(), 1)
+    (small / "cut.csv.gz").write_bytes(whole[: len(whole) // 2])
+    put(small / "out" / f"{FILE}.avro", "old")
+    before = output_bytes(small)
+    status, err = run("--messages @m.csv @cut.csv.gz")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"session-metrics: {small}/cut.csv.gz: can't be read: it is truncated (")
+    assert output_bytes(small) == before
+    assert not (small / ".out.staging").exists()
+
+
+def test_second_file_without_a_column(small, run):
+    put(small / "n.csv", "session_id,message_id,sent_at")
+    status, err = run("--messages @m.csv @n.csv")
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"{small}/n.csv: no column for sender_role of the messages; found: " in err
+
+
+def test_interrupted(tmp_path):
+    """Ctrl-C while it runs: one line, the earlier output as it was, no debris."""
+    lines = (f"s{i % 999},{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(500_000))
+    put(tmp_path / "m.csv", MESSAGES, *lines)
+    put(
+        tmp_path / "s.csv",
+        SESSIONS,
+        *(session(f"s{i}", "2024-10-02T13:00:00Z") for i in range(999)),
+    )
+    put(tmp_path / "out" / f"{FILE}.avro", "old")
+    before = output_bytes(tmp_path)
+    argv = f"--messages {tmp_path}/m.csv --sessions {tmp_path}/s.csv --output {tmp_path}/out"
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipelines.session_metrics", *argv.split(), RUNNER],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not (tmp_path / ".out.staging").exists():
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert err == "session-metrics: interrupted; nothing was published\n"
+    assert process.returncode == 1
+    assert output_bytes(tmp_path) == before
+    assert sorted(os.listdir(tmp_path)) == ["m.csv", "out", "s.csv"]
+
+
+INTERRUPTED = {  # when, at which exchange of directories or between two renames: what is said
+    ("", "before", 1): "nothing was published",
+    ("", "between", 1): "nothing was published",
+    ("", "after", 1): "published already in @out",
+    ("--rejects @bad", "before", 1): "nothing was published",
+    ("--rejects @bad", "after", 1): "published already in @bad",
+    ("--rejects @bad", "before", 2): "published already in @bad",
+    ("--rejects @bad", "between", 2): "published already in @bad",
+    ("--rejects @bad", "after", 2): "published already in @out; published already in @bad",
+}
+
+
+@pytest.mark.parametrize(("moment", "said"), INTERRUPTED.items(), ids=map(str, INTERRUPTED))
+def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
+    """Ctrl-C: what is said is what is there."""
+    more, when, left = moment
+    assert run(more)[0] == 0
+    put(small / "s.csv", SESSIONS)
+    old = output_bytes(small / "out")
+    exchange = directories.exchange
+
+    def interrupted(one: str, other: str) -> bool:
+        nonlocal left
+        left -= 1
+        if left:
+            return exchange(one, other)
+        if when == "after":
+            exchange(one, other)
+        elif when == "between":
+            os.rename(other, directories.old_of(other))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directories, "exchange", interrupted)
+        assert run(more) == (1, f"session-metrics: interrupted; {said}\n".replace("@", f"{small}/"))
+    assert (output_bytes(small / "out") == old) == ("out" not in said)
+    assert [name for name in os.listdir(small) if name.startswith(".")] == []
+
+
+def test_a_second_run_at_the_same_time_is_refused(small, run):
+    """Told before any work; the first run's files stay staged."""
+    holder = (
+        "import sys; from transforms.publishing import publish, staging;"
+        "publish.PreparedOutputs(sys.argv[1:]).__enter__();"
+        "staging.write_file(staging.staging_of(sys.argv[1]) + '/x', [b'x']);"
+        "print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(small / "out")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        status, err = run()
+        assert err == f"session-metrics: {small}/out: another run is writing it; wait for its end\n"
+        assert status == 2
+        assert Path(staging_of(str(small / "out")), "x").exists()
+        process.kill()
+    assert run()[0] == 0
+    assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]
+    assert sorted(os.listdir(small)) == ["m.csv", "out", "s.csv"]
+
+
+@pytest.mark.parametrize(
+    ("more", "here"),
+    [
+        ("", True),
+        ("--environment_type LOOPBACK", True),
+        ("--environment_type DOCKER", False),
+        ("--environment_type EXTERNAL --environment_config localhost:50000", False),
+    ],
+)
+def test_workers_in_this_process_or_elsewhere(more, here, small):
+    """Elsewhere no batch may wait in a file of this process."""
+    argv = f"--messages {small}/m.csv --sessions {small}/s.csv --output {small}/out {more}"
+    for runner in ("DirectRunner", "FnApiRunner", "PrismRunner"):
+        words = f"{argv} --runner {runner} --prism_location /nowhere/prism".split()
+        assert session_metrics.parse(words).runs_here == here, runner
