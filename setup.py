@@ -48,6 +48,7 @@ setup(
         f"apache-beam{BEAM}",
         "fastavro>=1.12,<2",
         "isal>=1.8,<2",
+        "jinja2>=3.1,<4",
         "numpy>=2.1,<2.5",
         "polars>=2,<3",
         "pyarrow>=24,<26",

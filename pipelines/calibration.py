@@ -17,13 +17,14 @@ from rich.text import Text
 from pipelines import console, options, running
 from pipelines.command_line import Parser, parse_words
 from schemas import metric_types
-from transforms import Policy, ReadMessages, ReadSessions
+from transforms import Policy, ReadMessages, ReadMessagesAndSessions, ReadSessions
 from transforms.batches import Counts
 from transforms.calibrating.calibrate import CalibratePolicy
 from transforms.calibrating.write import DIFFERENCES_NAME, FINDINGS_NAME, WriteCalibration
 from transforms.policy import SWITCHES
 from transforms.reading.columns import ColumnNames
-from transforms.reading.read import ReadForCalibration, ReadRecords, check_inputs
+from transforms.reading.inputs import check_inputs
+from transforms.reading.read import ReadRecords
 
 PROGRAM = "session-calibration"
 _SHOWN_DIFFERENCES = 10
@@ -105,7 +106,7 @@ def parse(argv: Sequence[str]) -> Job:
 
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the job to a pipeline; returns the counts of the run, once published."""
-    read = ReadForCalibration(job.read_messages, job.read_sessions, job.read_records)
+    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions, job.read_records)
     return (
         pipeline
         | "ReadForCalibration" >> read

@@ -18,7 +18,7 @@ from transforms.errors import JobError
 from transforms.files import is_local
 from transforms.instants import EPOCH
 from transforms.reading.columns import ColumnNames
-from transforms.reading.read import check_inputs
+from transforms.reading.inputs import check_inputs
 from transforms.reading.values import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

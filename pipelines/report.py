@@ -16,9 +16,9 @@ from transforms.bigquery import is_table
 from transforms.errors import InputError
 from transforms.files import is_local, match, open_input
 from transforms.plumbing.counters import emit_counts
-from transforms.publishing import publish as publishing
+from transforms.publishing.staging import write_file
 from transforms.reading.columns import ColumnNames
-from transforms.reading.read import check_inputs
+from transforms.reading.inputs import check_inputs
 from transforms.reporting.measures import Report
 
 PROGRAM = "session-report"
@@ -133,7 +133,7 @@ def _write(
         raise InputError(
             f"{reject.source}: row {reject.row}: {reject.reason}; nothing was published"
         )
-    publishing.write_file(report_page.path, [report_page.render(report, counts)])
+    write_file(report_page.path, [report_page.render(report, counts)])
     list(emit_counts({_SESSIONS: report.sessions}))
     return report.sessions
 

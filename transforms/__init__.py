@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transforms.reading.rows import BatchMessages as BatchMessages
     from transforms.reading.rows import BatchSessions as BatchSessions
     from transforms.reporting.build import BuildReport as BuildReport
-    from transforms.reporting.build import ReportPage as ReportPage
+    from transforms.reporting.page import ReportPage as ReportPage
     from transforms.writing.rows import ToRows as ToRows
     from transforms.writing.write import WriteMetrics as WriteMetrics
 
@@ -45,7 +45,7 @@ _MODULE_OF = {
     "BatchMessages": "transforms.reading.rows",
     "BatchSessions": "transforms.reading.rows",
     "BuildReport": "transforms.reporting.build",
-    "ReportPage": "transforms.reporting.build",
+    "ReportPage": "transforms.reporting.page",
     "ToRows": "transforms.writing.rows",
     "WriteMetrics": "transforms.writing.write",
 }

@@ -1,10 +1,10 @@
-"""BigQuery tables: read as Arrow columns, and replaced by the Avro files that a run has written.
+"""BigQuery tables, as both input and output know them: names, clients, errors, ranges. No Beam.
 
-Nothing here imports Beam, and Google's clients are imported when they are first needed. They take
-credentials from where Google's clients find them (Application Default Credentials), and run in the
-table's project. For an emulator, `BIGQUERY_EMULATOR_HOST` is its address as google-cloud-bigquery knows
-it (`http://127.0.0.1:9050`) and `BIGQUERY_STORAGE_GRPC_ENDPOINT` that of its Storage Read API
-(`127.0.0.1:9060`), for which the client library has no variable; neither is given credentials.
+Google's clients are imported when they are first needed. They use Application Default Credentials, and
+their jobs run in the table's project. Two environment variables lead them to an emulator, without
+credentials: `BIGQUERY_EMULATOR_HOST`, which the client library knows (`http://127.0.0.1:9050`), and
+`BIGQUERY_STORAGE_GRPC_ENDPOINT` for the Storage Read API, which only this project knows
+(`127.0.0.1:9060`).
 """
 
 import contextlib
@@ -22,17 +22,17 @@ INPUT_PREFIX = "bigquery:"
 
 _CHECK_TIMEOUT_S = 30.0
 
-
 TABLE = re.compile(r"(?P<project>[a-z][\w.:-]*)[:.](?P<dataset>\w+)\.(?P<table>[\w-]+)")
 
-TYPE_NAMES = {"INT64": "INTEGER"}  # the other name of a type that a schema may have
+TYPE_NAMES = {"INT64": "INTEGER"}
+"""Types that a table's schema may have under another name, and the name that our schemas have."""
 
 Range = tuple[int | None, int | None]
-"""Half open, in microseconds since the epoch, UTC; None is no bound."""
+"""A half-open range of instants, in microseconds since the epoch; None is no bound."""
 
 
 class Table(NamedTuple):
-    """A table's place."""
+    """The name of a table; as text `PROJECT.DATASET.TABLE`."""
 
     project: str
     dataset: str
@@ -45,8 +45,11 @@ class Table(NamedTuple):
 def parse_table(text: str) -> Table:
     """Makes a table of `PROJECT:DATASET.TABLE` or `PROJECT.DATASET.TABLE`.
 
+    >>> str(parse_table("my-project:exports.messages"))
+    'my-project.exports.messages'
+
     Raises:
-      JobError: it is neither.
+      JobError: the text is neither.
     """
     found = TABLE.fullmatch(text)
     if not found:
@@ -60,7 +63,11 @@ def is_table(pattern: str) -> bool:
 
 
 def import_client(name: str) -> Any:
-    """Imports a module of Google's clients, or says which extra has them."""
+    """Imports a module of Google's clients.
+
+    Raises:
+      JobError: it is not installed; the error names the extra that installs it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -79,32 +86,44 @@ def client_of(project: str) -> Any:
 
 
 def retry_briefly() -> Any:
-    """Tries again what may be a passing fault, but not for the ten minutes that are the default."""
+    """How requests are tried again after a passing fault: for half a minute, not the default ten."""
     return import_client("google.cloud.bigquery").DEFAULT_RETRY.with_timeout(_CHECK_TIMEOUT_S)
 
 
 @contextlib.contextmanager
 def explained(table: object, kind: type[JobError]) -> Iterator[None]:
-    """Makes one line of what the service or the network says."""
+    """Raises, for an error of the service or the network, one of `kind` with one line.
+
+    Args:
+      table: what the line begins with.
+      kind: the class of the error.
+    """
     of_calls, of_credentials = (
         import_client(f"google.{name}.exceptions") for name in ("api_core", "auth")
     )
     try:
         yield
     except (of_calls.GoogleAPIError, of_credentials.GoogleAuthError, OSError) as error:
-        cause = getattr(error, "cause", None) or error  # of what was tried again in vain
-        said = str(getattr(cause, "message", "") or cause).strip() or type(cause).__name__
-        raise kind(f"{table}: BigQuery: {said.splitlines()[0]}") from error
+        # An error that gave up trying again has the last attempt's as its cause.
+        cause = getattr(error, "cause", None) or error
+        text = str(getattr(cause, "message", "") or cause).strip() or type(cause).__name__
+        raise kind(f"{table}: BigQuery: {text.splitlines()[0]}") from error
 
 
 def client_and_missing(table: Table) -> tuple[Any, Any]:
-    """A client, and what it raises for what is not there."""
+    """A client for a table, and the class of error that it raises for a missing table or dataset."""
     with explained(table, OutputError):
         return client_of(table.project), import_client("google.api_core.exceptions").NotFound
 
 
 def condition_of(closed_us: Range, column: str) -> str:
-    """A condition, of constants, so that only the range's partitions are looked at."""
+    """The SQL condition that a column is in a range.
+
+    Its bounds are constants, so that BigQuery reads only the partitions of the range.
+
+    >>> condition_of((0, None), "CreatedDate")
+    "CreatedDate >= TIMESTAMP '1970-01-01 00:00:00.000000+00:00'"
+    """
     bounds = zip((">=", "<"), closed_us, strict=True)
     stated = [
         f"{column} {operator} TIMESTAMP '{_instant(micros)}'"

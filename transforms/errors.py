@@ -1,14 +1,14 @@
-"""Errors that are a person's to solve: one line each, that says what is wrong, where, what to do."""
+"""Errors that a user can solve: one line each, with what is wrong, where, and what to do."""
 
 import re
 
 
 class JobError(Exception):
-    """The run can't give a result that one could trust. The text is one line."""
+    """The run can give no result that can be trusted. The text is one line."""
 
 
 class InputError(JobError):
-    """An input is missing, unreadable, truncated or has not the columns it must have."""
+    """An input is missing, unreadable or truncated, or lacks a column that it must have."""
 
 
 class OutputError(JobError):
@@ -20,10 +20,10 @@ class TooManyRejectsError(JobError):
 
 
 def find_job_error(error: BaseException) -> str | None:
-    """Returns the text of the `JobError` behind a runner's exception, or None.
+    """Returns the text of the `JobError` behind a runner's exception, None if there is no such error.
 
-    A runner wraps what a worker raised: in a chain of causes where it ran in this process, as the
-    text of a traceback where it did not.
+    A runner wraps the error that a worker raised: in a chain of causes if the worker ran in this
+    process, as the text of a traceback if it did not.
     """
     seen: BaseException | None = error
     while seen is not None:

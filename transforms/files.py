@@ -1,38 +1,51 @@
-"""Files on any filesystem that Beam knows."""
+"""Files on any filesystem that Beam knows: listed, read, written, moved, deleted; errors in one line."""
 
 import functools
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
-
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from transforms.errors import InputError
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
 
-_LOGIN = "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS"
+_NO_CREDENTIALS = (
+    "no valid credentials; run gcloud auth application-default login, or set "
+    "GOOGLE_APPLICATION_CREDENTIALS: {}"
+)
+
+_ANSWER = "the store answers {}"
+
+
+@functools.cache
+def _filesystems() -> Any:
+    """Beam's filesystems. Beam, which takes a second to load, is loaded when one is needed."""
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is one of this machine's own."""
+    """Whether a path is in a filesystem of this machine, not in a store."""
     return "://" not in path
 
 
 def open_input(path: str) -> IO[bytes]:
-    """Opens a file as its bytes are: seekable, nothing decompressed.
+    """Opens a file for reading: seekable, its bytes as they are stored, nothing decompressed.
 
     Raises:
-      OSError: it can't be; or later, from the file, it can't be read on.
+      OSError: the file can't be opened; later, from the file's own methods, it can't be read on.
     """
     if is_local(path):
         return open(path, "rb")
+    from apache_beam.io.filesystem import CompressionTypes
+
     try:
-        return _Remote(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))  # type: ignore[return-value]
-    except Exception as error:  # each store has errors of its own
+        return _Remote(_filesystems().open(path, compression_type=CompressionTypes.UNCOMPRESSED))  # type: ignore[return-value]
+    # Each store has errors of its own.
+    except Exception as error:
         raise OSError(reason(error)) from error
 
 
@@ -73,18 +86,18 @@ class _Remote(io.BufferedIOBase):
 
 
 def match(pattern: str) -> list[tuple[str, int]]:
-    """The files of a pattern and their sizes, sorted by path.
+    """The files that a pattern matches, and their sizes in bytes, sorted by path.
 
     Raises:
-      InputError: none, a directory, or the filesystem says no.
+      InputError: no file matches, the pattern is a directory, or the filesystem can't list it.
     """
     if is_local(pattern) and os.path.isdir(pattern):
         raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
     try:
-        check_credentials(pattern)
+        check_filesystem(pattern)
         # Beam finds nothing for a pattern without a directory.
         is_bare = is_local(pattern) and not os.path.dirname(pattern)
-        (result,) = FileSystems.match([os.path.join(os.curdir, pattern) if is_bare else pattern])
+        (result,) = _filesystems().match([os.path.join(os.curdir, pattern) if is_bare else pattern])
     except Exception as error:
         raise InputError(f"{pattern}: can't be listed: {reason(error)}") from error
     found = ((m.path, m.size_in_bytes) for m in result.metadata_list)
@@ -97,14 +110,71 @@ def match(pattern: str) -> list[tuple[str, int]]:
     return files
 
 
-def check_credentials(path: str) -> None:
-    """Finds Google's credentials, for a gs:// path; Beam would look for them for half a minute.
+def read(path: str) -> bytes:
+    """The content of a file."""
+    with _filesystems().open(path) as file:
+        return file.read()
+
+
+def create(path: str) -> IO[bytes]:
+    """Opens a file for writing. In a store the file appears, whole, when it is closed."""
+    return _filesystems().create(path)
+
+
+def names_in(top: str) -> set[str]:
+    """The files at any depth of a directory, by their paths within it; none if it does not exist."""
+    (found,) = _filesystems().match([f"{top}/**"])
+    return {file.path[len(top) + 1 :] for file in found.metadata_list}
+
+
+def last_updated(path: str) -> float | None:
+    """The time of a file's last change, in seconds since the epoch; None if it does not exist."""
+    (found,) = _filesystems().match([path])
+    return max((file.last_updated_in_seconds for file in found.metadata_list), default=None)
+
+
+def rename(old: Sequence[str], new: Sequence[str]) -> None:
+    """Moves files of one filesystem, `old[i]` to `new[i]`, each over whatever is there."""
+    _filesystems().rename(list(old), list(new))
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Deletes files of one filesystem.
+
+    On Cloud Storage a hundred go into one request; `FileSystems.delete` makes three requests a file.
+    There a file that does not exist is no error.
+    """
+    paths = list(paths)
+    if not paths or not paths[0].startswith("gs://"):
+        _filesystems().delete(paths)
+        return
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.gcp.gcsio import GcsIO
+
+    failed = {path: error for path, error in GcsIO().delete_batch(paths) if error}
+    if failed:
+        raise BeamIOError("can't be deleted", failed)
+
+
+def bucket_of(path: str) -> tuple[Any, str]:
+    """The client's object for the bucket of a gs:// path, and the name of the file in it."""
+    from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
+
+    bucket, name = parse_gcs_path(path)
+    return GcsIO().client.bucket(bucket), name
+
+
+def check_filesystem(path: str) -> None:
+    """Finds the filesystem of a path and, for gs://, Google's credentials.
+
+    Beam alone would look for credentials for half a minute.
 
     Raises:
-      google.auth.exceptions.DefaultCredentialsError: there are none.
+      Exception: one of the two is missing; `reason` makes a line of it.
     """
     if path.startswith("gs://") and "STORAGE_EMULATOR_HOST" not in os.environ:
         _find_credentials()
+    _filesystems().get_filesystem(path)
 
 
 @functools.cache
@@ -112,46 +182,86 @@ def _find_credentials() -> None:
     try:
         import google.auth
     except ImportError:
-        return  # of which the filesystem says more
+        return  # the filesystem then says what to install
     google.auth.default()
 
 
 def reason(error: Any) -> str:
-    """The one line, without a path, for what a filesystem says, and what to do about it."""
-    while isinstance(error, BeamIOError) and error.exception_details:
-        error = next(iter(error.exception_details.values()))
-    error = _first_cause(error)
-    if (
-        getattr(error, "response", None) is not None
-    ):  # what uploads and downloads make of it is longer
-        from google.api_core.exceptions import from_http_response
+    """One line, without a path, for a filesystem's error: what is wrong and, if known, what to do.
 
-        error = from_http_response(error.response)
-    if isinstance(error, int):  # the status of one request in a batch
-        return f"the store answers {error}"
+    Args:
+      error: an exception of Beam, of a store's client or of the operating system, or the status of one
+        request in a batch.
+    """
+    # A BeamIOError has the errors of its files.
+    while details := getattr(error, "exception_details", None):
+        error = next(iter(details.values()))
+    error = _innermost(error)
+    lines = (line_of(error) for line_of in _FAMILIES)
+    return next((line for line in lines if line), None) or _line_of(error)
+
+
+def _innermost(error: Any) -> Any:
+    """The error in which a client's error has its cause.
+
+    A client that gave up trying names it `cause`, urllib3 `reason`; requests has it among its arguments.
+    """
+    while True:
+        named = (getattr(error, name, None) for name in ("cause", "reason"))
+        inner = (e for e in (*named, *getattr(error, "args", ())) if isinstance(e, Exception))
+        cause = next(inner, None)
+        if cause is None:
+            return error
+        error = cause
+
+
+def _line_of(error: Any) -> str:
+    """The first line of an error's own text, without the request or the connection before it."""
     text = getattr(error, "strerror", None) or getattr(error, "message", None)
     args = getattr(error, "args", ())
     text = text or str(args[0] if args and isinstance(args[0], str) else error)
     text = (text.strip() or type(error).__name__).splitlines()[0]
-    text = re.sub(r"^([A-Z]+ https?://\S+|HTTPS?Connection(Pool)?\(.*?\)): ", "", text)
-    if "Unable to get filesystem" in text:
-        return _CLOUD_EXTRA if "gs://" in text else "no such filesystem here"
-    code = getattr(error, "code", None)
-    if text == "unknown error":  # an answer without a word
-        text = f"the store answers {code:d}"
-    if code == 401 or type(error).__name__ in ("DefaultCredentialsError", "RefreshError"):
-        return f"no valid credentials; {_LOGIN}: {text}"
+    return re.sub(r"^([A-Z]+ https?://\S+|HTTPS?Connection(Pool)?\(.*?\)): ", "", text)
+
+
+def _line_of_status(error: Any) -> str | None:
+    """For the status of one request in a batch."""
+    return _ANSWER.format(error) if isinstance(error, int) else None
+
+
+def _line_of_filesystem(error: Any) -> str | None:
+    """For a filesystem that Beam does not know, or for which a package is not installed."""
+    text = _line_of(error)
+    if "Unable to get filesystem" not in text:
+        return None
+    return _CLOUD_EXTRA if "gs://" in text else "no such filesystem here"
+
+
+def _line_of_credentials(error: Any) -> str | None:
+    """For credentials that google.auth does not find or can't renew."""
+    if type(error).__name__ not in ("DefaultCredentialsError", "RefreshError"):
+        return None
+    return _NO_CREDENTIALS.format(_line_of(error))
+
+
+def _line_of_answer(error: Any) -> str | None:
+    """For an answer of Google's services with a status of failure."""
+    if getattr(error, "response", None) is not None:
+        from google.api_core.exceptions import from_http_response
+
+        # Uploads and downloads wrap an answer in a longer text.
+        error = from_http_response(error.response)
+    code, text = getattr(error, "code", None), _line_of(error)
+    if not isinstance(code, int):
+        return None
+    if text == "unknown error":
+        text = _ANSWER.format(int(code))
+    if code == 401:
+        return _NO_CREDENTIALS.format(text)
     if code == 403:
         return f"permission denied: {text}"
     return "no such bucket" if code == 404 and "bucket" in text else text
 
 
-def _first_cause(error: Any) -> Any:
-    """What a client that gave up trying, or that had no answer, tells of only in passing."""
-    while True:
-        told = (getattr(error, name, None) for name in ("cause", "reason"))
-        inner = (e for e in (*told, *getattr(error, "args", ())) if isinstance(e, Exception))
-        cause = next(inner, None)
-        if cause is None:
-            return error
-        error = cause
+_FAMILIES = (_line_of_status, _line_of_filesystem, _line_of_credentials, _line_of_answer)
+"""Each gives its line for the errors it knows, else None."""

@@ -13,7 +13,8 @@ import pytest
 from pipelines import session_metrics
 from tests.support.cli import RUNNER, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session
-from transforms.publishing import publish as publishing
+from transforms.publishing import directories
+from transforms.publishing.staging import staging_of
 
 
 def test_file_truncated_further_on(small, run):
@@ -83,7 +84,7 @@ def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
     assert run(more)[0] == 0
     put(small / "s.csv", SESSIONS)
     old = output_bytes(small / "out")
-    exchange = publishing._exchange
+    exchange = directories.exchange
 
     def interrupted(one: str, other: str) -> bool:
         nonlocal left
@@ -93,11 +94,11 @@ def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
         if when == "after":
             exchange(one, other)
         elif when == "between":
-            os.rename(other, publishing._old_of(other))
+            os.rename(other, directories.old_of(other))
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "_exchange", interrupted)
+        patch.setattr(directories, "exchange", interrupted)
         assert run(more) == (1, f"session-metrics: interrupted; {said}\n".replace("@", f"{small}/"))
     assert (output_bytes(small / "out") == old) == ("out" not in said)
     assert [name for name in os.listdir(small) if name.startswith(".")] == []
@@ -106,8 +107,10 @@ def test_interrupted_while_it_publishes(moment, said, small, run, monkeypatch):
 def test_a_second_run_at_the_same_time_is_refused(small, run):
     """Told before any work; the first run's files stay staged."""
     holder = (
-        "import sys; from transforms.publishing import publish as p; p.prepare(sys.argv[1]);"
-        "p.write_file(p.staging_of(sys.argv[1]) + '/x', [b'x']); print(flush=True); sys.stdin.read()"
+        "import sys; from transforms.publishing import publish, staging;"
+        "publish.PreparedOutputs(sys.argv[1:]).__enter__();"
+        "staging.write_file(staging.staging_of(sys.argv[1]) + '/x', [b'x']);"
+        "print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(small / "out")],
@@ -118,7 +121,7 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
         status, err = run()
         assert err == f"session-metrics: {small}/out: another run is writing it; wait for its end\n"
         assert status == 2
-        assert Path(publishing.staging_of(str(small / "out")), "x").exists()
+        assert Path(staging_of(str(small / "out")), "x").exists()
         process.kill()
     assert run()[0] == 0
     assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]

@@ -1,4 +1,9 @@
-"""An output before and after publishing."""
+"""An output before and after publishing, and what a run does with it. Nothing here loads Beam."""
+
+from pathlib import Path
+
+from transforms.publishing.publish import PreparedOutputs, publish
+from transforms.publishing.staging import staging_of, write_file
 
 OLD = {
     "metrics-00000-of-00003.avro": b"old 0",
@@ -24,3 +29,34 @@ USERS = {"notes.txt": b"mine", "sub/deep/mine.csv": b"mine too", "rejects/notes.
 
 def owned(name: str) -> bool:
     return "metrics-" in name or "rejects-" in name
+
+
+def put(top: Path, files: dict[str, bytes]) -> None:
+    """Writes files into a local directory, by their path within."""
+    for name, content in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(content)
+
+
+def stage(output: str | Path, files: dict[str, bytes]) -> None:
+    """Stages files of an output, as the workers of a run do."""
+    for name, content in files.items():
+        write_file(f"{staging_of(str(output))}/{name}", [content])
+
+
+def publish_files(output: str | Path, files: dict[str, bytes]) -> None:
+    """Publishes staged files, as a worker does."""
+    publish(str(output), list(files), owned)
+
+
+def recover(output: str | Path) -> None:
+    """A run that does nothing but put right what the one before it has left."""
+    with PreparedOutputs([str(output)]):
+        pass
+
+
+def run(output: str | Path, files: dict[str, bytes]) -> None:
+    """A whole run."""
+    with PreparedOutputs([str(output)]):
+        stage(output, files)
+        publish_files(output, files)

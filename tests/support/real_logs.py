@@ -1,4 +1,4 @@
-"""Real conversation logs, and figures of them that were worked out elsewhere."""
+"""Real conversation logs, and figures that others worked out from them."""
 
 import csv
 import datetime
@@ -12,15 +12,12 @@ from tests.support import cli, oracle
 
 DATA = cli.ROOT.parent / "shared" / "data"
 
-
-LOGS = {"twitter_care": (2_350, 1_025), "ubuntu_irc": (74_963, 18_722)}  # messages, sessions
-
+LOGS = {"twitter_care": (2_350, 1_025), "ubuntu_irc": (74_963, 18_722)}
+"""The logs, with the numbers of their messages and sessions."""
 
 ROLES = {"EndUser": "EndUser", "Agent": "Agent", "Bot": "Bot", "Chatbot": "Bot", "AiAgent": "Bot"}
 
-
 NEVER_COUNTED = {"System", "Supervisor", "Router"}
-
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -63,7 +60,7 @@ def messages_of(log: str) -> dict[str, list[dict]]:
 
 
 def walked(log: str, sessions: list[dict], **policy: str) -> dict[str, dict[str, int]]:
-    """What the oracle makes of the sessions."""
+    """The metrics of the sessions, by the oracle."""
     messages = messages_of(log)
     return {
         row["session_id"]: oracle.metrics(
@@ -78,7 +75,7 @@ def sessions_of(log: str) -> list[dict]:
 
 
 def curtailed(log: str) -> list[dict]:
-    """The sessions, ended halfway, so that there are late messages; every other to the second."""
+    """The sessions, each ended halfway so that it has late messages; every other end in whole seconds."""
     rows = sessions_of(log)
     for number, row in enumerate(rows):
         half_us = (micros(row["started_at"]) + micros(row["ended_at"])) // 2

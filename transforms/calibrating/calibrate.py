@@ -40,8 +40,8 @@ class Calibration(NamedTuple):
 class CalibratePolicy(beam.PTransform):
     """Compares Salesforce's own records with what each policy makes of the messages.
 
-    Takes the `Batches` of `ReadForCalibration`. Bounded; rows may arrive in any order and any number of
-    batches, and the result is the same.
+    Takes the `Batches` of `ReadMessagesAndSessions`, records among them. Bounded; rows may arrive in
+    any order and any number of batches, and the result is the same.
 
     Attributes:
       policy: which sessions; nothing else of it is used.

@@ -22,7 +22,8 @@ from transforms.errors import InputError
 from transforms.folding.turns import Int64s
 from transforms.plumbing.counters import add_counts
 from transforms.policy import SWITCHES, Policy
-from transforms.publishing import publish as publishing
+from transforms.publishing.publish import publish
+from transforms.publishing.staging import staging_of, write_file
 from transforms.writing.rejects import REJECTS_NAME, check_rejects, encode_rejects
 
 FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"
@@ -120,7 +121,7 @@ class WriteCalibration(beam.PTransform):
         )
 
     def _write(self, name: str, content: bytes) -> str:
-        publishing.write_file(f"{publishing.staging_of(self.output)}/{name}", [content])
+        write_file(f"{staging_of(self.output)}/{name}", [content])
         return name
 
     def _write_differences(self, _: int, batches: Iterable[pa.RecordBatch]) -> str:
@@ -148,7 +149,7 @@ class WriteCalibration(beam.PTransform):
         counts: Counts,
     ) -> Counts:
         names = [*differences, *rejects, *reported]
-        publishing.publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
+        publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
         return counts
 
 

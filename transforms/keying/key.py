@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from transforms.collections import Batches
 from transforms.keying.sharding import narrow, shards_for, split_by_shard
-from transforms.plumbing.coders import RecordBatchCoder
+from transforms.plumbing.coders import batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 
 
@@ -20,8 +20,8 @@ def group_by_shard(inputs: Batches) -> beam.PCollection:
 
     Returns:
       PCollection of `(shard, encoded batches)`, each shard that has rows once. The batches, in any
-      order, hold rows of this shard alone, and are encoded as `RecordBatchCoder` does it. Messages are
-      narrowed (`sharding.narrow`).
+      order, hold rows of this shard alone, and are encoded by `plumbing.coders.batch_coder`. Messages
+      are narrowed (`sharding.narrow`).
     """
     shards = beam.pvalue.AsSingleton(
         inputs.num_bytes | "Size" >> beam.CombineGlobally(sum) | "Shards" >> beam.Map(shards_for)
@@ -39,7 +39,7 @@ class _SplitByShard(OverlappingDoFn):
     stage = "key"
 
     def __init__(self) -> None:
-        self._coder = RecordBatchCoder()
+        self._coder = batch_coder()
 
     def tasks(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
         yield functools.partial(self._split, element, extra)

@@ -31,7 +31,7 @@ def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
     Returns:
       Shape (ids,), from 0 to `shards` - 1.
     """
-    return (texts.hashes(session_ids) >> np.uint64(32)).astype(np.int64) * shards >> 32
+    return (texts.stable_hashes(session_ids) >> np.uint64(32)).astype(np.int64) * shards >> 32
 
 
 def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,4 +1,10 @@
-"""How Arrow batches travel between workers: in the stream, or where all are on one machine in a file."""
+"""How Arrow batches travel between workers: as a stream, or as a place in a file of this machine.
+
+Which of the two is decided when a pipeline is built, by the coder that Beam's registry has for batches:
+`RecordBatchCoder`, or inside of `spilling()` `SpillingCoder`. Beam takes it from there for the batches
+that it encodes, and `batch_coder` for those that a step encodes itself; the coder then travels to the
+workers with the pipeline. Each of the two decodes what the other has encoded.
+"""
 
 import contextlib
 import os
@@ -12,51 +18,26 @@ import pyarrow as pa
 
 from transforms.errors import JobError
 
-_IN_STREAM, _IN_FILE = b"\0", b"\1"
+# The first byte of an encoded batch; what follows is a stream, or the place of one.
+_STREAM, _PLACE_IN_FILE = b"\0", b"\1"
 
-_PLACE = struct.Struct("<qqqq")  # process, file descriptor, offset, size
+# Process, file descriptor, offset, size.
+_PLACE = struct.Struct("<qqqq")
 
-_SPILLED_BYTES = 1 << 14  # less is not worth a file's while
-
-_spills = False
-
-
-@contextlib.contextmanager
-def spilling() -> Iterator[None]:
-    """Pipelines run in this context have their batches in a temporary file, on the way to a worker.
-
-    For runners whose workers are all on this machine and not on another: those keep what they shuffle
-    in memory, several times over. What travels then is where in the file a batch is. The file has no
-    name, so nothing is left of it after a kill; `TMPDIR` says on which disc it is.
-    """
-    global _spills
-    _spills = os.path.isdir("/proc/self/fd")
-    try:
-        yield
-    finally:
-        _spills = False
-        _SPILL.close()
+# Smaller streams are not worth a file's while.
+_SPILLED_BYTES = 1 << 14
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """An Arrow record batch as an IPC stream, or as the place of one in a file on this machine."""
-
-    def __init__(self) -> None:
-        self._spills = _spills
+    """An Arrow record batch as an IPC stream: schema, dictionaries, batch."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        """Returns the stream: schema, dictionaries, batch; or its place."""
-        counted = pa.MockOutputStream()
-        _write_stream(value, counted)
-        stream = pa.allocate_buffer(counted.size())  # a sink that grows would copy what it has
-        _write_stream(value, pa.FixedSizeBufferWriter(stream))
-        if self._spills and stream.size >= _SPILLED_BYTES:
-            return _IN_FILE + _PLACE.pack(*_SPILL.write(stream))
-        return b"".join([_IN_STREAM, memoryview(stream)])
+        """Encodes a batch as a stream."""
+        return b"".join([_STREAM, memoryview(_stream_of(value))])
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """Returns the one batch of the stream."""
-        if encoded[:1] == _IN_FILE:
+        """Decodes a stream, or reads it from its place first."""
+        if encoded[:1] == _PLACE_IN_FILE:
             stream = _read(*_PLACE.unpack_from(encoded, 1))
         else:
             stream = pa.py_buffer(encoded)[1:]
@@ -67,12 +48,58 @@ class RecordBatchCoder(beam.coders.Coder):
         return value.nbytes
 
     def is_deterministic(self) -> bool:
-        """The same batch may be at different places."""
+        """Whether equal batches are encoded alike, as keys must be: a place never is."""
         return False
 
     def to_type_hint(self) -> type:
         """The element type."""
         return pa.RecordBatch
+
+
+class SpillingCoder(RecordBatchCoder):
+    """A record batch as the place of its stream in a temporary file; a small one as the stream itself."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        """Writes the stream to this process's file; gives its place."""
+        stream = _stream_of(value)
+        if stream.size < _SPILLED_BYTES:
+            return b"".join([_STREAM, memoryview(stream)])
+        return _PLACE_IN_FILE + _PLACE.pack(*_SPILL.write(stream))
+
+
+beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+
+
+def batch_coder() -> beam.coders.Coder:
+    """The coder by which a step of the pipeline that is being built is to encode batches."""
+    return beam.coders.registry.get_coder(pa.RecordBatch)
+
+
+@contextlib.contextmanager
+def spilling() -> Iterator[None]:
+    """Has pipelines that are built and run in this context keep batches on their way in a temporary file.
+
+    This is for runners all of whose workers are on this machine: such a runner keeps what it shuffles in
+    memory, several times over. With this context, what it keeps is where in the file a batch is. The
+    file has no name, so nothing is left of it after a kill; `TMPDIR` says on which disc it is. Systems
+    without `/proc`, through which other processes reach the file, go without.
+    """
+    if os.path.isdir("/proc/self/fd"):
+        beam.coders.registry.register_coder(pa.RecordBatch, SpillingCoder)
+    try:
+        yield
+    finally:
+        beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+        _SPILL.close()
+
+
+def _stream_of(batch: pa.RecordBatch) -> pa.Buffer:
+    # Counted first, for a sink that grows would copy what it has.
+    counted = pa.MockOutputStream()
+    _write_stream(batch, counted)
+    stream = pa.allocate_buffer(counted.size())
+    _write_stream(batch, pa.FixedSizeBufferWriter(stream))
+    return stream
 
 
 def _write_stream(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
@@ -81,7 +108,7 @@ def _write_stream(batch: pa.RecordBatch, sink: pa.NativeFile) -> None:
 
 
 class _Spill:
-    """The temporary file of this process, made when it is first needed."""
+    """The temporary file of this process, made when a batch is first written."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -107,7 +134,7 @@ class _Spill:
             return os.getpid(), self._file, start, stream.size
 
     def close(self) -> None:
-        """Gives the disc's space back."""
+        """Closes the file, which frees its space on the disc."""
         with self._lock:
             if self._file is not None:
                 os.close(self._file)
@@ -128,13 +155,11 @@ def _read(process: int, file: int, offset: int, size: int) -> pa.Buffer:
 
 
 def _read_at(file: int, offset: int, size: int) -> pa.Buffer:
-    buffer = pa.allocate_buffer(size)  # of Arrow's pool, which knows memory to use again
+    # A buffer of Arrow's pool, which hands out memory that was freed before.
+    buffer = pa.allocate_buffer(size)
     if os.preadv(file, [buffer], offset) != size:
         raise JobError(
             f"{tempfile.gettempdir()}: the batches that are grouped can't be read back whole; "
             "set TMPDIR to another directory"
         )
     return buffer
-
-
-beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)

@@ -1,4 +1,4 @@
-"""Text columns as matrices of bytes, for work by whole arrays."""
+"""Text columns as bytes, for work by whole arrays: hashes, UUIDs. Pure; no Beam."""
 
 import binascii
 
@@ -7,13 +7,16 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
-_SHORT_BYTES = 64  # of texts that are hashed side by side: longer ones would be mostly padding
+# Texts up to this length are hashed side by side; with longer ones most bytes would be padding.
+_SHORT_BYTES = 64
 
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Knuth's multiplicative hash
+# 2^64 over the golden ratio: Knuth's multiplicative hash.
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _UUID_DASHES = [8, 13, 18, 23]
 
-_UUID_TEXT = np.dtype(  # its digits, without the dashes, in words and halves of words
+# The digits of a UUID's text, without the dashes, in words and halves of words.
+_UUID_TEXT = np.dtype(
     {
         "names": list("012345"),
         "formats": ["<u8", "<u4", "<u4", "<u4", "<u4", "<u8"],
@@ -29,25 +32,49 @@ def lengths_of(texts: pa.Array) -> NDArray[np.int64]:
 
 
 def bytes_of(texts: pa.Array) -> pa.Buffer:
-    """The bytes of all, end to end. No nulls."""
+    """The bytes of all texts, end to end. No nulls."""
     offsets = _offsets(texts)
     return (texts.buffers()[2] or pa.py_buffer(b""))[int(offsets[0]) : int(offsets[-1])]
 
 
 def hashes(texts: pa.Array) -> NDArray[np.uint64]:
-    """A quick hash of each text: always the same for the same text, seldom for others.
+    """Hashes ids in order to find equal ones.
 
-    Takes texts, or what `pack_uuids` made of them: not with the same hashes. No nulls.
+    The contract is for one process: equal ids have equal hashes, others seldom. For hashes that stay the
+    same for ever, see `stable_hashes`.
+
+    Args:
+      texts: texts, or UUIDs as `pack_uuids` makes them: these have other hashes than their texts. No
+        nulls.
     """
     if pa.types.is_fixed_size_binary(texts.type):
         words = fixed_bytes(texts).view("<u8")
         return _mixed(words, np.full(len(texts), texts.type.byte_width))
+    return stable_hashes(texts)
+
+
+def stable_hashes(texts: pa.Array) -> NDArray[np.uint64]:
+    """Hashes texts, always alike: on every machine, in every version, whatever other texts there are.
+
+    The shard of a session and the cut points of files follow from these hashes, so bytes of the output
+    do. They are multiplicative hashes of the words of eight bytes that a text has, computed for a whole
+    array at once, word by word:
+
+        text         "abcdefghij", 10 bytes
+        words        "abcdefgh", "ij" and six zeros
+        hash of      10, mixed with the first word, mixed with the second
+
+    Texts of more than 64 bytes are hashed one by one, by XXH3.
+
+    Args:
+      texts: no nulls.
+    """
     lengths = lengths_of(texts)
     short = lengths <= _SHORT_BYTES
     if short.all():
         return _mixed(_byte_matrix(texts, lengths).view("<u8"), lengths)
     hashed = np.empty(len(texts), np.uint64)
-    hashed[short] = hashes(texts.filter(pa.array(short)))
+    hashed[short] = stable_hashes(texts.filter(pa.array(short)))
     others = texts.filter(pa.array(~short)).cast(pa.binary()).to_pylist()
     hashed[~short] = [xxhash.xxh3_64_intdigest(text) for text in others]
     return hashed
@@ -66,7 +93,12 @@ def _byte_matrix(texts: pa.Array, lengths: NDArray[np.int64]) -> NDArray[np.uint
 
 
 def _mixed(words: NDArray[np.uint64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A hash of the words that each text has, so that those beyond its length make no difference."""
+    """Hashes the words of each text; the words beyond its length make no difference.
+
+    Args:
+      words: shape (texts, words), little-endian.
+      lengths: shape (texts,), bytes.
+    """
     mixed = lengths.astype(np.uint64)
     shortest = int(lengths.min(initial=_SHORT_BYTES))
     for place in range(words.shape[1]):
@@ -87,9 +119,20 @@ def fixed_bytes(array: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
 
 
 def pack_uuids(texts: pa.Array) -> pa.FixedSizeBinaryArray | None:
-    """UUIDs as their 16 bytes, which sort as the texts do; None if any is not 36 lower-case characters.
+    """Packs UUIDs to 16 bytes each, which sort as the texts do.
 
-    Eight digits are worked on at once, as the bytes of a word.
+    Eight characters are worked on at once, as the bytes of a word, the first one in the lowest byte. With
+    four of them, "3f0a", lowest byte first:
+
+        characters   33 66 30 61
+        digits       03 0f 00 0a     the low half of each byte; 9 more for a letter, which has bit 6
+        pairs        3f .. 0a ..     each digit beside the next one
+        bytes        3f 0a .. ..     moved together
+
+    The digits are also turned back into characters: where these differ, a character was no digit.
+
+    Returns:
+      None if there are no texts or any is not a UUID of 36 characters in lower case.
     """
     offsets = _offsets(texts)
     if not len(texts) or not (np.diff(offsets) == _UUID_TEXT.itemsize).all():
@@ -107,8 +150,9 @@ def pack_uuids(texts: pa.Array) -> pa.FixedSizeBinaryArray | None:
     for place, word in enumerate(words):
         digits = word >> np.uint64(6)
         digits &= _each(0x01)
-        digits *= np.uint64(9)  # letters begin at 0x61
+        digits *= np.uint64(9)
         digits += word & _each(0x0F)
+        # The characters of the digits: 6 more than ten to fifteen carries into bit 4.
         again = digits + _each(6)
         again >>= np.uint64(4)
         again &= _each(0x01)
@@ -117,7 +161,7 @@ def pack_uuids(texts: pa.Array) -> pa.FixedSizeBinaryArray | None:
         again += _each(ord("0"))
         again ^= word
         again |= digits & _each(0xF0)
-        if again.any():  # some character is no digit
+        if again.any():
             return None
         digits = digits << np.uint64(4) | digits >> np.uint64(8)
         digits &= np.uint64(0x00FF00FF00FF00FF)
@@ -130,7 +174,7 @@ def pack_uuids(texts: pa.Array) -> pa.FixedSizeBinaryArray | None:
 
 
 def unpack_uuids(packed: pa.FixedSizeBinaryArray) -> pa.StringArray:
-    """The texts that `pack_uuids` took."""
+    """Turns what `pack_uuids` has packed back into texts."""
     digits = np.frombuffer(binascii.hexlify(fixed_bytes(packed).tobytes()), np.uint8).reshape(
         -1, 32
     )

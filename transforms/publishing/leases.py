@@ -1,7 +1,7 @@
-"""Leases: one holder at a time of a place in Cloud Storage, which is free again soon after its death.
+"""Leases: a place in Cloud Storage has one holder at a time, and is free again soon after its death.
 
-A lease is a small object. To make it, to renew it and to take over one that has run out are each one
-conditional write, which the store lets only one of several contenders do.
+A lease is a small object. Making it, renewing it and taking over one that has run out are each a single
+conditional write, which the store grants to only one of several contenders.
 """
 
 import contextlib
@@ -10,13 +10,15 @@ import os
 import socket
 import threading
 
+from transforms.files import bucket_of
+
 LEASE_S = 120
 
 _RENEWED_EACH_S = 20
 
 
 class HeldError(Exception):
-    """Somebody else holds the lease."""
+    """Another process holds the lease."""
 
 
 class Lease:
@@ -26,21 +28,19 @@ class Lease:
       path: gs:// path of the object.
 
     Raises:
-      HeldError: somebody else has renewed it within the last `LEASE_S` seconds.
-      Exception: whatever else the store says.
+      HeldError: another process has renewed it within the last `LEASE_S` seconds.
+      Exception: the store refuses for another reason.
     """
 
     def __init__(self, path: str):
-        from apache_beam.io.gcp.gcsio import GcsIO, parse_gcs_path
-
         self.path = path
-        bucket, name = parse_gcs_path(path)
-        self._bucket = GcsIO().client.bucket(bucket)
+        self._bucket, name = bucket_of(path)
         self._blob = self._bucket.blob(name)
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._take()
-        self.renew()  # to make an object and to replace it are different permissions
+        # Replacing an object needs another permission than making it: a lack is found now.
+        self.renew()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._thread.start()
 
@@ -57,6 +57,7 @@ class Lease:
         self._write(found.generation if found is not None else 0)
 
     def _write(self, generation: int) -> None:
+        """Writes the object if its generation is still this one; 0 if it must not exist."""
         from google.api_core.exceptions import PreconditionFailed
 
         holder = f"{socket.gethostname()} {os.getpid()}\n"
@@ -69,20 +70,22 @@ class Lease:
         """Renews the lease.
 
         Raises:
-          HeldError: it had run out, and somebody else has taken it.
-          Exception: whatever else the store says.
+          HeldError: the lease had run out, and another process has taken it.
+          Exception: the store refuses for another reason.
         """
         with self._writing:
             self._write(self._blob.generation)
 
     def _keep(self) -> None:
         while not self._ended.wait(_RENEWED_EACH_S):
-            with contextlib.suppress(Exception):  # whoever relies on the lease renews it first
+            # A failure is found by whoever relies on the lease, and renews it first.
+            with contextlib.suppress(Exception):
                 self.renew()
 
     def release(self) -> None:
-        """Frees the place, unless somebody else has it by now."""
+        """Frees the place, unless another process has it by now."""
         self._ended.set()
         self._thread.join()
-        with contextlib.suppress(Exception):  # it runs out by itself
+        # A lease that can't be deleted runs out by itself.
+        with contextlib.suppress(Exception):
             self._bucket.delete_blob(self._blob.name, if_generation_match=self._blob.generation)

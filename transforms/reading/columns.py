@@ -1,23 +1,30 @@
-"""The columns of a piece of an input, as they were read, and the names they may have."""
+"""The columns of a piece of an input, as they were read, and the names they may have. Pure; no Beam."""
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import aliases
 from transforms.errors import InputError
+from transforms.reading import values
+
+Parse = Callable[[pa.Array], pa.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class RawBatch:
-    """A piece of an input as it was read: the named columns, of any type, and where its rows stand.
+    """A piece of an input as it was read.
 
-    `malformed` holds the rows that are no rows, as (row, what is wrong); `columns` are without them.
-    `rows` gives the row number of each row of the columns: called only where there is a reject, for
-    in a file that is read in parts the numbers take a second look at what came before.
+    Attributes:
+      columns: the named columns that the input has, of any type, all of the same length.
+      num_rows: their length.
+      rows: gives the row number of each row of the columns. Computed lazily, on the first reject: in a
+        split file, finding the first row's number means rereading everything before the part.
+      malformed: what is no row of its format, as (row number, what is wrong). No row of `columns`.
     """
 
     columns: Mapping[str, pa.Array]
@@ -35,6 +42,10 @@ class ColumnNames:
 
     A row's value is the first that is not null, so an export that fills one column for some rows and
     another for the rest is read whole.
+
+    Attributes:
+      kind: which input: `messages`, `sessions`, `channels`, `records` or `summaries`.
+      names: for each canonical column its names.
     """
 
     kind: str
@@ -45,7 +56,7 @@ class ColumnNames:
         """The alias table of `kind`, with the columns of `mapping` under the caller's name alone.
 
         Raises:
-          InputError: `mapping` names a column that there is not.
+          InputError: `mapping` maps a column that the input does not have.
         """
         known = {column: tuple(entry["names"]) for column, entry in aliases(kind).items()}
         for column, name in (mapping or {}).items():
@@ -57,18 +68,27 @@ class ColumnNames:
         return cls(kind, known)
 
     def all(self) -> list[str]:
-        """Every name, each once."""
+        """The names of all columns, each name once."""
         return list(dict.fromkeys(name for names in self.names.values() for name in names))
 
     def check(self, found: Sequence[str], source: str, needed: Collection[str] = ()) -> None:
-        """Raises InputError where a required or needed column is under none of its names in `found`."""
+        """Checks that a file has the columns that it must have.
+
+        Args:
+          found: the file's columns.
+          source: the file.
+          needed: columns that must be there beside the required ones.
+
+        Raises:
+          InputError: a required or needed column is in `found` under none of its names.
+        """
         missing = [
             column
             for column, entry in aliases(self.kind).items()
             if (entry["required"] or column in needed) and not set(self.names[column]) & set(found)
         ]
         if missing:
-            # A file without a header has a row in its place: anybody's words.
+            # A file without a header has a row in its place, and in that a customer's words.
             shown = ", ".join(name for name in found[:40] if _NAME.fullmatch(name))
             shown += ", ..." if len(found) > 40 else ""
             hint = ""
@@ -80,6 +100,81 @@ class ColumnNames:
                 f"{shown or 'none'}{hint}"
             )
 
-    def pick(self, raw: RawBatch, column: str) -> list[tuple[str, pa.Array]]:
-        """The columns of `raw` that hold `column`, in order of preference."""
-        return [(name, raw.columns[name]) for name in self.names[column] if name in raw.columns]
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The canonical columns of a piece of an input, each parsed when it is asked for.
+
+    Attributes:
+      raw: the piece as it was read.
+      names: the names under which it may have each column.
+    """
+
+    raw: RawBatch
+    names: ColumnNames
+
+    def pick(self, column: str) -> list[tuple[str, pa.Array]]:
+        """The columns as read that hold `column`, with their names, in order of preference."""
+        columns = self.raw.columns
+        return [(name, columns[name]) for name in self.names.names[column] if name in columns]
+
+    def first(self, column: str, parse: Parse) -> pa.Array:
+        """The value of `column` in each row: of those under its names the first that is not null."""
+        found = [parse(array) for _, array in self.pick(column)]
+        if not found:
+            return pa.nulls(self.raw.num_rows, parse(pa.array([], pa.string())).type)
+        if found[0].null_count == 0 or len(found) == 1:
+            return found[0]
+        return pc.coalesce(*found)
+
+    def text(self, column: str) -> pa.Array:
+        """The value of `column` in each row as text."""
+        return self.first(column, values.to_text)
+
+    def codes(self, column: str) -> pa.DictionaryArray:
+        """The same as a dictionary array; a column that was read as one keeps its codes."""
+        found = self.pick(column)
+        if len(found) == 1:
+            return values.to_codes(found[0][1])
+        return self.text(column).dictionary_encode()
+
+    def parsed(self, column: str, parse: Parse) -> tuple[pa.Array, pa.Array]:
+        """The value of `column` in each row, and what the row states; see `first_stated`."""
+        return first_stated(
+            ((array, parse(array)) for _, array in self.pick(column)), self.raw.num_rows
+        )
+
+
+def first_stated(
+    columns: Iterable[tuple[pa.Array, pa.Array]], num_rows: int
+) -> tuple[pa.Array, pa.Array]:
+    """The values of a column that is there under several names, and what the rows state.
+
+    A row's value is the first that is stated. If that can't be understood the row is a reject: the
+    other names are not consulted.
+
+        EntryTime   sent_at       value    stated
+        12:00:00Z   -             12:00    12:00:00Z
+        noon        12:00:00Z     null     noon
+        -           -             null     null
+
+    Args:
+      columns: under each name, in order of preference, the column as read and as parsed.
+      num_rows: the length of all of them.
+
+    Returns:
+      The values, null where nothing is stated or what is stated can't be understood; and what is
+      stated, null where nothing is. Where all is understood that may be the column as read.
+    """
+    value = stated = pa.nulls(num_rows, pa.int64())
+    for array, parsed in columns:
+        # Text is made only of columns with a value that can't be understood: it is slow.
+        shown = array if array.null_count == parsed.null_count else values.to_text(array)
+        if stated.null_count == num_rows:
+            value, stated = parsed, shown
+        else:
+            value = pc.if_else(pc.is_null(stated), parsed, value)
+            stated = pc.coalesce(values.to_text(stated), values.to_text(shown))
+        if stated.null_count == 0:
+            break
+    return value, stated

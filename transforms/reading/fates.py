@@ -1,19 +1,82 @@
-"""The fate of each row of a batch: kept, skipped or rejected. Pure; no Beam."""
+"""The fate of each row of an input: kept, skipped or rejected. Pure; no Beam."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.batches import Counts, Reject
+from transforms.batches import MAX_VALUE, SESSIONS, SUMMARIES, Counts, Reject
 from transforms.reading.columns import RawBatch
+
+MALFORMED = "malformed_row"
+
+SESSION_INSTANTS = [f.name.removesuffix("_us") for f in SESSIONS if f.name.endswith("_at_us")]
+"""The columns of a session that hold an instant, as the alias table names them."""
+
+_MALFORMED = {MALFORMED: "it is no row of its format"}
+
+_NO_SESSION = {"session_id_missing": "it has no session id"}
+
+_SUMMARY_TYPES = {
+    pa.int64(): "a whole number of 0 or more",
+    pa.bool_(): "true or false",
+    pa.timestamp("us", "UTC"): "an instant",
+}
+
+SKIPPED: Mapping[str, Mapping[str, str]] = {
+    "messages": {
+        "entry_type": "its entry type is not that of a message",
+        "role": "its sender is never counted: system, supervisor or router",
+    },
+    "records": {"metric_type": "its metric type is none of those that the schema lists"},
+}
+"""For each input why a row is skipped: the reason and what it means, of the row."""
+
+REJECTED: Mapping[str, Mapping[str, str]] = {
+    "messages": {
+        **_MALFORMED,
+        **_NO_SESSION,
+        "message_id_missing": "it has no message id",
+        "sent_at_missing": "it does not say when it was sent",
+        "sent_at_invalid": "when it was sent is not an instant",
+        "sender_role_missing": "it does not say who sent it",
+        "sender_role_unknown": "its sender's role is none of those known",
+        "sequence_invalid": "its sequence is not a whole number",
+    },
+    "sessions": {
+        **_MALFORMED,
+        **_NO_SESSION,
+        "status_missing": "it has no status",
+        **{f"{name}_invalid": f"its `{name}` is not an instant" for name in SESSION_INSTANTS},
+        "platform_unknown": "nobody states its platform: not its row, its channel or an option",
+    },
+    "channels": {**_MALFORMED, "channel_id_missing": "it has no channel id"},
+    "records": {
+        **_MALFORMED,
+        **_NO_SESSION,
+        "metric_type_missing": "it has no metric type",
+        "metric_value_missing": "it has no value",
+        "metric_value_invalid": f"its value is not a whole number from 0 to {MAX_VALUE:,}",
+    },
+    "summaries": {
+        **_MALFORMED,
+        **{
+            f"{field.name}_invalid": f"its `{field.name}` is not {_SUMMARY_TYPES[field.type]}"
+            for field in SUMMARIES
+            if field.type in _SUMMARY_TYPES
+        },
+        **{f"{f.name}_missing": f"it has no `{f.name}`" for f in SUMMARIES if not f.nullable},
+    },
+}
+"""For each input why a row is rejected: the reason and what it means, of the row."""
 
 _SHOWABLE = re.compile(r"[\w.:+/-]{1,40}", re.ASCII)
 
 
 def _shown(value: object) -> str:
-    """A value for a reject's detail: only what looks like one token, for it may be anybody's words."""
+    """A value for a reject's detail, if it looks like one token: other text may be anybody's words."""
     text = str(value)
     return text if _SHOWABLE.fullmatch(text) else f"a text of {len(text)} characters"
 
@@ -27,7 +90,13 @@ class Normalized(NamedTuple):
 
 
 class Fates:
-    """The fate of each row of a batch: the first skip, else the first reason to reject, else kept."""
+    """The fate of each row of a batch: the first skip, else the first reason to reject, else kept.
+
+    Args:
+      kind: which input, a key of `REJECTED`.
+      raw: the rows as read; each that is malformed is a reject.
+      source: the file, for the rejects.
+    """
 
     def __init__(self, kind: str, raw: RawBatch, source: str):
         self._kind, self._raw, self._source = kind, raw, source
@@ -35,14 +104,26 @@ class Fates:
         self._found: list[tuple[int, str, str]] = []
         self.counts: Counts = {f"{kind}_read": raw.num_rows + len(raw.malformed)}
         if raw.malformed:
-            self.counts[f"{kind}_rejected_malformed_row"] = len(raw.malformed)
+            self.counts[f"{kind}_rejected_{MALFORMED}"] = len(raw.malformed)
 
     def skip(self, reason: str, where: np.ndarray) -> None:
-        """Skips the rows that still have no fate."""
+        """Skips the rows that still have no fate.
+
+        Raises:
+          KeyError: `SKIPPED` does not have the reason.
+        """
+        if reason not in SKIPPED[self._kind]:
+            raise KeyError(reason)
         self._drop(f"{self._kind}_skipped_{reason}", where)
 
     def reject(self, reason: str, where: np.ndarray, value: pa.Array | None = None) -> None:
-        """Rejects the rows that still have no fate; `value` is shown as the detail."""
+        """Rejects the rows that still have no fate; `value` is shown as the detail.
+
+        Raises:
+          KeyError: `REJECTED` does not have the reason.
+        """
+        if reason not in REJECTED[self._kind]:
+            raise KeyError(reason)
         for index in self._drop(f"{self._kind}_rejected_{reason}", where):
             detail = "" if value is None else _shown(value[index].as_py())
             self._found.append((index, reason, detail))
@@ -56,7 +137,11 @@ class Fates:
         return indices
 
     def rejects(self, *ids: pa.Array) -> list[Reject]:
-        """The rejects, with the session id and the message id of their rows."""
+        """The rejects, those that are malformed last.
+
+        Args:
+          *ids: the session id and the message id of each row, as far as the input has them.
+        """
         rows = self._raw.rows() if self._found else np.empty(0)
         found = [
             Reject(
@@ -64,18 +149,30 @@ class Fates:
                 int(rows[index]),
                 reason,
                 detail,
-                *(values_[index].as_py() for values_ in ids),
+                *(column[index].as_py() for column in ids),
                 *(None,) * (2 - len(ids)),
             )
             for index, reason, detail in self._found
         ]
         return found + [
-            Reject(self._source, int(row), "malformed_row", detail, None, None)
+            Reject(self._source, int(row), MALFORMED, detail, None, None)
             for row, detail in self._raw.malformed
         ]
 
-    def result(self, batch: pa.RecordBatch, schema: pa.Schema, *ids: pa.Array) -> Normalized:
-        """The rows that are kept, the rejects and the counts."""
+    def result(
+        self, columns: Mapping[str, pa.Array], schema: pa.Schema, *ids: pa.Array
+    ) -> Normalized:
+        """The rows that are kept, in their order, the rejects and the counts.
+
+        Args:
+          columns: the columns of `schema`, all rows, nulls in those that are rejected.
+          schema: the layout of the batch.
+          *ids: as for `rejects`.
+        """
+        batch = pa.RecordBatch.from_arrays(
+            [columns[name] for name in schema.names],
+            schema=pa.schema([field.with_nullable(True) for field in schema]),
+        )
         if not self._kept.all():
             batch = batch.filter(pa.array(self._kept))
         return Normalized(

@@ -1,4 +1,4 @@
-"""Typed rows to canonical batches: `BatchMessages`, `BatchSessions`."""
+"""Makes canonical batches of typed rows: `BatchMessages`, `BatchSessions`."""
 
 import dataclasses
 from collections.abc import Iterator

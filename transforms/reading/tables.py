@@ -1,4 +1,4 @@
-"""BigQuery tables as input: streams of Arrow batches."""
+"""BigQuery tables as input: streams of Arrow batches. No Beam."""
 
 import functools
 import os
@@ -24,10 +24,13 @@ from transforms.bigquery import (
 from transforms.errors import InputError
 from transforms.reading.columns import ColumnNames, RawBatch
 from transforms.reading.formats.parts import Decode, columns_of
+from transforms.reading.values import SESSION_ID_PREFIX
 
-MAX_STREAMS = 0  # as many as the service thinks right
+# 0: the service chooses.
+MAX_STREAMS = 0
 
-_ROW_BYTES = 64  # of the canonical columns, roughly
+# The size of a row as canonical columns, roughly.
+_ROW_BYTES = 64
 
 
 def _read_client() -> Any:
@@ -42,17 +45,22 @@ def _read_client() -> Any:
 
 
 class Stream(NamedTuple):
-    """A part of a table: a stream of the Storage Read API, and the Arrow schema that its batches have."""
+    """A part of a table: a stream of the Storage Read API, and the Arrow schema of its batches."""
 
     name: str
     schema: bytes
 
 
 def check_table_columns(pattern: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
-    """Looks at a table's columns.
+    """Checks that a table has the columns that it must have.
+
+    Args:
+      pattern: `bigquery:PROJECT.DATASET.TABLE`.
+      names: the names of the columns.
+      needed: columns that must be there beside the required ones.
 
     Raises:
-      JobError: it can't be had, or lacks a column that is needed.
+      JobError: there is no such table, it can't be read or lacks a column.
     """
     names.check(list(_columns(pattern)[1]), pattern, needed)
 
@@ -60,23 +68,23 @@ def check_table_columns(pattern: str, names: ColumnNames, needed: Collection[str
 def open_streams(
     pattern: str, names: ColumnNames, closed_us: Range = (None, None)
 ) -> tuple[list[Stream], int]:
-    """Opens a table for reading: all of its rows as of now, or of sessions those that matter.
+    """Opens a table for reading, as it is now.
 
-    Sessions that ended outside the range are left out where the table has each session once, and one
-    column for its end, a timestamp; a query tells. Where it has a session several times all are
-    read, because the newest row decides, and that may be one outside.
+    Of sessions, those that ended outside the range are left out if a query finds each session once in
+    the table, and if the end is in one column, a timestamp. A table that has a session several times is
+    read whole: the newest row decides, and that may be one outside the range.
 
     Args:
       pattern: `bigquery:PROJECT.DATASET.TABLE`.
-      names: the columns that are read, of those that the table has; of a nested one the whole record.
-      closed_us: of sessions, the range in which they ended.
+      names: the columns to read, as far as the table has them; of a nested column the whole record.
+      closed_us: of sessions, the range of their ends.
 
     Returns:
-      The streams, which together hold each row once and may be read for some hours, as often as need
-      be; and the size of the rows as canonical columns, roughly.
+      The streams, which together hold each row once and can be read several times for some hours; and
+      the size of the rows as canonical columns, roughly, in bytes.
 
     Raises:
-      JobError: the table can't be had, or lacks a column that is needed.
+      JobError: there is no such table, it can't be read or lacks a required column.
     """
     table, found = _columns(pattern)
     names.check(list(found), pattern)
@@ -103,7 +111,7 @@ def open_streams(
 
 
 def read_stream(stream: Stream, pattern: str, names: Sequence[str]) -> Iterator[Decode]:
-    """What gives the raw batches of a stream; a row's number is 0, for a table has no order."""
+    """The pieces of a stream. The number of each row is 0, because a table has no order."""
     with explained(pattern, InputError):
         for response in _read_client().read_rows(stream.name):
             batch = response.arrow_record_batch.serialized_record_batch
@@ -118,7 +126,7 @@ def _decode(schema: bytes, batch: bytes, names: Sequence[str]) -> RawBatch:
 
 
 def _columns(pattern: str) -> tuple[Table, dict[str, str]]:
-    """The table and the types of its columns, by name, nested ones with dots."""
+    """The table, and the types of its columns by name, nested ones with dots."""
     table = parse_table(pattern.removeprefix(INPUT_PREFIX))
     client, missing = client_and_missing(table)
     with explained(pattern, InputError):
@@ -143,7 +151,7 @@ def _columns(pattern: str) -> tuple[Table, dict[str, str]]:
 def _restriction(
     client: Any, table: Table, names: ColumnNames, found: dict[str, str], closed_us: Range
 ) -> str:
-    """The condition on the rows of sessions that need be read for a range; empty is all of them."""
+    """The SQL condition on the sessions that must be read for a range; empty for all of them."""
     ids, ends = (
         [name for name in names.names[column] if name in found]
         for column in ("session_id", "ended_at")
@@ -155,7 +163,7 @@ def _restriction(
     (session_id,), (ended_at,) = ids, ends
     # A session's id may have 15 or 18 characters; the first 15 are the same.
     several = client.query(
-        f"SELECT 1 FROM `{table}` GROUP BY IF(STARTS_WITH(`{session_id}`, '0Mw') AND "
+        f"SELECT 1 FROM `{table}` GROUP BY IF(STARTS_WITH(`{session_id}`, '{SESSION_ID_PREFIX}') AND "
         f"LENGTH(`{session_id}`) IN (15, 18), SUBSTR(`{session_id}`, 1, 15), `{session_id}`) "
         "HAVING COUNT(*) > 1 LIMIT 1"
     ).result()

@@ -1,8 +1,8 @@
-"""Values as exports write them, to the types that the project computes with. Arrow arrays in and out.
+"""Values as exports write them, to the types that the project computes with. Pure; no Beam.
 
-A parser gives null where there is no value and where the value can't be understood; the caller tells
-the two apart by looking at its input. An empty text is no value: a Bulk API CSV has no other null.
-Nor is a number that is none (NaN).
+Each parser takes an Arrow array and gives one of the same length. A result is null both for no value and
+for a value that can't be understood; callers distinguish the two by the null's place in the input. An
+empty text is no value, because a CSV of Bulk API has no other null, and neither is NaN.
 """
 
 import re
@@ -36,7 +36,10 @@ _CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 def _leniently(
     convert: Callable[[pa.Array], pa.Array], array: pa.Array, to: pa.DataType
 ) -> pa.Array:
-    """Converts what can be converted; bad values are found by halving, as they are few."""
+    """Converts the values that can be converted; the rest is null.
+
+    An array that can't be converted as a whole is halved, and the halves again: bad values are few.
+    """
     try:
         return convert(array)
     except pa.ArrowNotImplementedError:
@@ -51,7 +54,13 @@ def _leniently(
 
 
 def to_text(array: pa.Array) -> pa.Array:
-    """Any scalar column as text; of a list (`relatedRecords`) the first messaging session's id."""
+    """Any scalar column as text; of a list (`relatedRecords`) the first messaging session's id.
+
+    >>> to_text(pa.array([1.0, 2.5, float("nan")])).to_pylist()
+    ['1', '2.5', None]
+    >>> to_text(pa.array([["500bb0000000001", "0Mwbb000007MGoT"]])).to_pylist()
+    ['0Mwbb000007MGoT']
+    """
     kind = array.type
     if pa.types.is_dictionary(kind):
         return pc.take(to_text(array.dictionary), array.indices)
@@ -59,7 +68,8 @@ def to_text(array: pa.Array) -> pa.Array:
         return pa.nulls(len(array), pa.string())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _first_session_id(array)
-    if isinstance(kind, pa.BaseExtensionType):  # UUID
+    # The one extension type that exports have is UUID.
+    if isinstance(kind, pa.BaseExtensionType):
         shown = [None if value is None else str(value) for value in array.to_pylist()]
         array = pa.array(shown, pa.string())
     elif pa.types.is_floating(kind):
@@ -81,7 +91,11 @@ def to_text(array: pa.Array) -> pa.Array:
 
 
 def to_digits(number: float) -> str:
-    """A floating-point number as the fewest digits that tell it from others, without an exponent."""
+    """A floating-point number in the fewest digits that distinguish it from others, no exponent.
+
+    >>> to_digits(1.72787e12)
+    '1727870000000'
+    """
     return np.format_float_positional(number, trim="-")
 
 
@@ -98,17 +112,22 @@ def _first_session_id(lists: pa.Array) -> pa.Array:
 
 
 def to_instants(array: pa.Array) -> pa.Array:
-    """Instants as int64 microseconds since the epoch, UTC.
+    """Instants as int64 microseconds since the epoch.
 
-    Native timestamps; ISO 8601 date and time with `Z`, an offset, or no zone, which is UTC; numbers,
-    also as text, which are epoch milliseconds. What is finer than a microsecond is cut off. A bare
-    date is no instant.
+    An instant is a native timestamp; a date and time of ISO 8601 with `Z`, an offset or no zone, which
+    is UTC; or a number, also as text, of milliseconds since the epoch. Digits finer than a microsecond
+    are cut off. A bare date is no instant.
+
+    >>> texts = ["1970-01-01T00:00:01Z", "1970-01-01T01:00:01+01:00", "1000", "1970-01-01", ""]
+    >>> to_instants(pa.array(texts)).to_pylist()
+    [1000000, 1000000, 1000000, None, None]
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
         return pc.take(to_instants(array.dictionary), array.indices)
     if pa.types.is_timestamp(kind):
-        array = array.view(pa.int64()).view(pa.timestamp(kind.unit))  # is UTC, whatever the zone
+        # Arrow holds timestamps in UTC, whatever their zone.
+        array = array.view(pa.int64()).view(pa.timestamp(kind.unit))
         if kind.unit == "ns":
             array = pc.floor_temporal(array, unit="microsecond")
         micros = pa.timestamp("us")
@@ -136,7 +155,8 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
     if shortest is None:
         return pa.nulls(len(text), pa.int64())
     if shortest >= _SHORTEST_ISO_8601:
-        try:  # every value has a zone and up to six digits of fraction: the usual file
+        # In the usual file every value has a zone and at most six digits of fraction.
+        try:
             return text.cast(utc).cast(pa.int64())
         except pa.ArrowInvalid:
             pass
@@ -157,7 +177,7 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
 def _of_numbers(
     text: pa.Array, convert: Callable[[pa.Array], pa.Array], result: pa.Array
 ) -> pa.Array:
-    """The result with the numbers among the texts converted; whole ones exactly, as int64."""
+    """The result with the numbers among the texts converted; whole numbers exactly, as int64."""
     for pattern, kind in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
         numeric = pc.match_substring_regex(text, pattern).fill_null(False)
         if pc.any(numeric).as_py():
@@ -167,16 +187,24 @@ def _of_numbers(
 
 
 def to_integers(array: pa.Array) -> pa.Array:
-    """Whole numbers, also written as text or with a fraction of zero, as int64."""
+    """Whole numbers, also as text or with a fraction of zero, as int64.
+
+    >>> to_integers(pa.array(["7", "7.0", "7.5", "seven"])).to_pylist()
+    [7, 7, None, None]
+    """
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        # one with a fraction, or too large, is no int64
+        # A number with a fraction, or one too large, is no int64.
         return _leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
     text = to_text(array)
     return _of_numbers(text, to_integers, pa.nulls(len(text), pa.int64()))
 
 
 def to_booleans(array: pa.Array) -> pa.Array:
-    """Booleans, also written as text: `true`, `false`, in any case."""
+    """Booleans, also as text: `true` and `false` in any case.
+
+    >>> to_booleans(pa.array(["true", "FALSE", "yes"])).to_pylist()
+    [True, False, None]
+    """
     if pa.types.is_boolean(array.type):
         return array
     text = pc.utf8_lower(to_text(array))
@@ -187,11 +215,18 @@ def to_booleans(array: pa.Array) -> pa.Array:
 def long_session_id(session_id: str) -> str:
     """The 18-character form of a 15-character messaging session id; any other id as it is.
 
-    Three chunks of five characters give a check character each: bit i is set where character i is
-    an upper-case letter, the five bits index A-Z0-5.
+    Each of its three chunks of five characters gives a check character: bit i is set if character i is
+    an upper-case letter, and the five bits are an index into A-Z0-5.
+
+        chunk   upper case                bits             check character
+        0Mwbb   character 1, M            00010 = 2        C
+        00000   none                      00000 = 0        A
+        7MGoT   1, 2 and 4: M, G, T       10110 = 22       W
 
     >>> long_session_id("0Mwbb000007MGoT")
     '0Mwbb000007MGoTCAW'
+    >>> long_session_id("my-session")
+    'my-session'
     """
     if not _SHORT_SESSION_ID.fullmatch(session_id):
         return session_id
@@ -203,7 +238,7 @@ def long_session_id(session_id: str) -> str:
 
 
 def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
-    """Session ids in one form, as `to_codes` gives them."""
+    """Session ids, each in its long form, as a dictionary array like that of `to_codes`."""
     encoded = to_codes(array)
     ids = encoded.dictionary
     short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
@@ -214,9 +249,9 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
 
 
 def to_codes(array: pa.Array) -> pa.DictionaryArray:
-    """Any scalar column as text, as a dictionary array with no nulls in its dictionary.
+    """Any scalar column as text, as a dictionary array without nulls in its dictionary.
 
-    A column that is one keeps its codes; its dictionary need not be distinct.
+    A column that is a dictionary array already keeps its codes. Its dictionary may have a text twice.
     """
     if not pa.types.is_dictionary(array.type):
         return to_text(array).dictionary_encode()

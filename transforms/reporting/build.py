@@ -1,4 +1,4 @@
-"""From the summaries of sessions to what a report tells of them, and to its page: `BuildReport`."""
+"""The transform that makes a report of the summaries of sessions: `BuildReport`."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -6,29 +6,8 @@ from collections.abc import Iterable
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import Counts
 from transforms.plumbing import coders  # noqa: F401  (registers the coder)
-from transforms.reporting import page
 from transforms.reporting.measures import Report, empty, measure, merge
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportPage:
-    """Where the page of a report goes, and what it says of how it was made.
-
-    Attributes:
-      path: the file, on any Beam filesystem.
-      zone: IANA name of the time zone of days and hours.
-      settings: pairs of a name and a value, such as the range of the sessions that were asked for.
-    """
-
-    path: str
-    zone: str = "UTC"
-    settings: tuple[tuple[str, str], ...] = ()
-
-    def render(self, report: Report, counts: Counts | None = None) -> bytes:
-        """The page of a report, and of what became of the rows that the run has read."""
-        return page.render(report, counts, dict(self.settings)).encode()
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

@@ -1,194 +1,220 @@
-"""The charts of the report: Vega-Lite specifications, and the SVG that they are drawn as. Pure; no Beam.
+"""The charts of the page: Vega-Lite specifications, and the SVG that they are drawn as. Pure; no Beam.
 
-Everything is placed by numbers from here, nothing by the size of a text in some font, so that the same
-data gives the same bytes on every machine. Colors are CSS variables of the page: they follow its light,
-dark and print styles.
+The axes are Vega's own. Vega leaves room for their labels, and leaves out labels that would overlap, by
+the width of the text in Liberation Sans. vl-convert brings this font with it, so the same data gives the
+same bytes on every machine. The page shows the texts in its own font, and the colors are CSS variables:
+they follow the page's light, dark and print styles.
 """
 
-import dataclasses
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from transforms.instants import DAY_US, SECOND_US
 from transforms.reporting import durations
-from transforms.reporting.axes import (
-    MAJOR_US,
-    count_ticks,
-    day_domain,
-    day_ticks,
-    time_domain,
-    time_ticks,
+from transforms.reporting.histograms import LADDER_US
+
+WIDE, NARROW = 880, 360
+"""The widths of a chart as drawn, in pixels: for a desk or paper, and for a telephone."""
+
+MAJOR_US = (
+    *(SECOND_US * n for n in (1, 10, 60, 600, 3600)),
+    *(DAY_US * n for n in (1, 7, 30, 365)),
 )
+"""The first choice for ticks of a logarithmic axis of times."""
+
+Spec = dict[str, Any]
+"""A part of a Vega-Lite specification; a whole one lacks its width, which `draw` adds."""
+
+Marks = Sequence[tuple[int, int]]
 
 _VEGA_LITE = "6.4"
 
-_FEW_DAYS = 92  # more are drawn as an area, not as bars with gaps
+_FINE_US = (*LADDER_US, MAJOR_US[-1])
 
-_LABEL_PIXELS = 140  # what the longest text of a mark takes
+# With fewer days an axis would make walls of its bars.
+_LEAST_DAYS = 7
 
-Row = dict[str, Any]
+# More days are drawn as an area instead of bars with gaps.
+_FEW_DAYS = 92
+
+_ROW_PIXELS = 26
+
+_CONFIG: Spec = {
+    "aria": False,
+    "font": "Liberation Sans",
+    "view": {"stroke": None},
+    "text": {"fontSize": 12, "fill": "var(--text)"},
+    "axis": {
+        "title": None,
+        "domain": False,
+        "ticks": False,
+        "tickColor": "var(--rule)",
+        "gridColor": "var(--rule)",
+        "labelColor": "var(--muted)",
+        "labelFontSize": 12,
+        "labelFlush": False,
+        "labelOverlap": "greedy",
+        "labelPadding": 8,
+        "labelSeparation": 8,
+    },
+    # Charts below each other begin at the same place, unless a label needs more than this.
+    "axisY": {"minExtent": 44},
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """The size of a chart, in pixels as drawn; the page scales it.
+def draw(spec: Spec, width: int) -> str:
+    """Draws a chart as an SVG element, which the page scales to the width that it has.
 
-    Attributes:
-      width, height: of what is inside of the axes.
-      left, bottom: the room for the labels of the axes.
-      most_labels: on the axis of days.
+    Args:
+      spec: from one of the functions below.
+      width: `WIDE` or `NARROW`.
     """
+    # The import takes time, which a run without a page should not spend.
+    import vl_convert
 
-    width: int
-    height: int
-    left: int = 60
-    bottom: int = 24
-    top: int = 10
-    right: int = 12
-    most_labels: int = 12
-
-
-def wide(height: int, left: int = 60) -> Frame:
-    """A chart for a desk, or paper."""
-    return Frame(880 - left - 12, height, left)
-
-
-def narrow(height: int, left: int = 48) -> Frame:
-    """A chart for a telephone."""
-    return Frame(360 - left - 12, height, left, most_labels=5)
-
-
-def with_headroom(frame: Frame) -> Frame:
-    """The same with room for two lines of text above."""
-    return dataclasses.replace(frame, top=40)
-
-
-Draw = Callable[[Frame], str]
-
-
-def draw(spec: Row) -> str:
-    """A specification as an SVG element that takes the width that it is given."""
-    import vl_convert  # of which a run without a page has no need
-
-    svg = vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=_VEGA_LITE, allowed_base_urls=[])
+    svg = vl_convert.vegalite_to_svg(
+        {**spec, "width": width}, vl_version=_VEGA_LITE, allowed_base_urls=[]
+    )
     svg = re.sub(r'^<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg)
     svg = re.sub(r'<path class="(?:back|fore)ground"[^>]*/>', "", svg)
-    return re.sub(r"<[^>]+>", _tidied, svg)  # not the texts
+    # Labels that would overlap are there, but not seen.
+    svg = re.sub(r'<text [^>]*opacity="0"[^>]*>[^<]*</text>', "", svg)
+    return re.sub(r"<[^>]+>", _tidied, svg)
 
 
 def _tidied(tag: re.Match[str]) -> str:
-    plain = re.sub(r' (?:role|aria-[a-z]+|pointer-events|opacity)="[^"]*"', "", tag[0])
-    return re.sub(r"(\.\d{2})\d+", r"\1", plain)
+    """A tag without what the page has no use for; texts between tags are left alone."""
+    needless = r' (?:role|aria-[a-z]+|font-family|pointer-events|opacity)="[^"]*"'
+    return re.sub(r"(\.\d{2})\d+", r"\1", re.sub(needless, "", tag[0]))
 
 
-def _spec(frame: Frame, layers: Sequence[Row]) -> Row:
+def _chart(height: int, x: Spec, y: Spec, layers: Sequence[Spec], left: int = 8) -> Spec:
+    """A chart whose height includes all that is drawn, also its axes."""
     return {
-        "width": frame.width,
-        "height": frame.height,
-        "autosize": {"type": "none"},
-        "padding": {side: getattr(frame, side) for side in ("left", "right", "top", "bottom")},
+        "height": height,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "padding": {"left": left, "right": 4, "top": 10, "bottom": 2},
         "background": None,
-        "config": {
-            "aria": False,
-            "view": {"stroke": None},
-            "axis": None,
-            "font": "inherit",
-            "text": {"fontSize": 12, "fill": "var(--muted)"},
-            "rule": {"stroke": "var(--rule)", "strokeWidth": 1},
-        },
+        "config": _CONFIG,
+        "encoding": {"x": x, "y": y},
         "layer": list(layers),
     }
 
 
-def _x(field: str | None, domain: Sequence[float], scale: str = "linear", **value: Any) -> Row:
-    scale_of = {"type": scale, "domain": list(domain), "nice": False, "zero": False, "clamp": True}
-    at: Row = {"field": field} if field else value
-    return {**at, "type": "quantitative", "scale": scale_of, "axis": None}
-
-
-def _labels_below(frame: Frame, ticks: Sequence[tuple[float, str]], x: Callable[[str], Row]) -> Row:
-    return {
-        "data": {"values": [{"x": at, "text": text} for at, text in ticks]},
-        "mark": {"type": "text", "baseline": "top"},
-        "encoding": {
-            "x": x("x"),
-            "y": {"value": frame.height + 8},
-            "text": {"field": "text", "type": "nominal"},
-        },
+def _layer(mark: str, rows: Iterable[Spec], look: Spec, **channels: str | Spec) -> Spec:
+    """Marks of one type; a channel is a field of the rows, whose value is drawn as it is, or a value."""
+    encoding = {
+        channel: {"field": of, "type": "nominal", "scale": None} if isinstance(of, str) else of
+        for channel, of in channels.items()
     }
+    return {"data": {"values": list(rows)}, "mark": {"type": mark, **look}, "encoding": encoding}
 
 
-def _grid(ticks: Sequence[tuple[float, str]], y: Callable[[str], Row]) -> list[Row]:
-    data = {"values": [{"y": at, "text": text} for at, text in ticks]}
-    return [
-        {"data": data, "mark": {"type": "rule"}, "encoding": {"y": y("y")}},
-        {
-            "data": data,
-            "mark": {"type": "text", "align": "right", "baseline": "middle"},
-            "encoding": {
-                "x": {"value": -8},
-                "y": y("y"),
-                "text": {"field": "text", "type": "nominal"},
-            },
-        },
-    ]
+# Axes
+
+
+def _days(first: int, last: int, step: int) -> Spec:
+    """An axis of days since 1970-01-01, which has its labels at the middle of a day.
+
+    Vega puts a label at the midnight that begins the day. Here all is drawn half a day earlier, so that
+    the midnight is in the middle.
+    """
+    days = max(last + step - first, _LEAST_DAYS)
+    start = first - (days - (last + step - first)) // 2
+    axis = {
+        "grid": False,
+        # By week, the ticks are those of months and years.
+        "format": "%-d %b" if step == 1 else {"year": "%Y", "quarter": "%b", "month": "%b"},
+        # More ticks than days would be hours.
+        "tickCount": {"expr": f"min({days}, width / 70)"},
+    }
+    domain = {"domainMin": _ms(start), "domainMax": _ms(start + days)}
+    scale = {"type": "utc", "nice": False, **domain}
+    return {"field": "x", "type": "temporal", "scale": scale, "axis": axis}
+
+
+def _ms(day: float) -> float:
+    """A day's place on the axis of `_days`."""
+    return (day - 0.5) * (DAY_US // 1000)
+
+
+def _counts(most: int) -> Spec:
+    """A vertical axis from 0 to a round number that is at least `most`."""
+    scale = {"domain": [0, max(most, 1)], "nice": 4}
+    # More ticks than the number itself would be fractions.
+    axis = {"tickCount": min(max(most, 1), 4), "format": ",d"}
+    return {"field": "y", "type": "quantitative", "scale": scale, "axis": axis}
+
+
+def _times(field: str, domain: tuple[int, int], ticks_us: Iterable[int]) -> Spec:
+    """A logarithmic axis of times; times beyond it are drawn at its ends."""
+    scale = {"type": "log", "domain": list(domain), "nice": False, "clamp": True}
+    axis = _labels({us: durations.short(us) for us in ticks_us})
+    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
+
+
+def _names(field: str, names: Sequence[str]) -> Spec:
+    """An axis of names, which need not differ; the field holds their numbers."""
+    axis = {**_labels(dict(enumerate(names))), "grid": False, "labelAngle": 0}
+    scale = {"domain": list(range(len(names))), "paddingInner": 0.06}
+    return {"field": field, "type": "ordinal", "scale": scale, "axis": axis}
+
+
+def _labels(texts: Mapping[int, str]) -> Spec:
+    return {"values": list(texts), "labelExpr": f"{json.dumps(texts)}[datum.value]"}
+
+
+def time_domain(least_us: int, most_us: int) -> tuple[int, int]:
+    """Two different times that people think in, not below 1 s, with both times between them.
+
+    For example, 42 s and 3 min 20 s are between 30 s and 5 min.
+    """
+    below = max(us for us in _FINE_US if us <= max(least_us, _FINE_US[0]))
+    above = next((us for us in _FINE_US if us >= most_us and us > below), _FINE_US[-1])
+    return (below, above) if above > below else (_FINE_US[-2], above)
+
+
+def time_ticks(domain: tuple[int, int]) -> list[int]:
+    """The times of `MAJOR_US` on an axis; where they are fewer than three, all of `LADDER_US`, too."""
+    major = [us for us in MAJOR_US if domain[0] <= us <= domain[1]]
+    fine = [us for us in _FINE_US if domain[0] <= us <= domain[1]]
+    return major if len(major) > 2 else fine
 
 
 # Charts
 
 
-def counts_by_day(series: Sequence[tuple[str, Mapping[int, int]]], step: int = 1) -> Draw:
-    """A bar for each day, or where there are many an area, of parts on top of each other.
+def counts_by_day(series: Sequence[tuple[str, Mapping[int, int]]], step: int = 1) -> Spec:
+    """A bar for each day, or where there are many days an area, of parts on top of each other.
 
     Args:
-      series: color and numbers by day, which are not empty and the same in all, the lowest first.
-      step: the number of days that each stands for, from that on.
+      series: color and numbers by day, which are not empty and the same days in all, the lowest first.
+      step: the number of days that each number stands for, from its day on.
     """
     days = sorted(series[0][1])
-    first, last = days[0], days[-1]
-    ticks = count_ticks(max(sum(counts[day] for _, counts in series) for day in days))
-    domain = day_domain(first, last + step - 1)
-    few = last - first < _FEW_DAYS * step
+    most = max(sum(counts[day] for _, counts in series) for day in days)
+    few = days[-1] - days[0] < _FEW_DAYS * step
+    # Where an area ends, it steps down to 0 on the day after.
     edges = days if few else sorted({edge for day in days for edge in (day, day + step)})
+    gap = 0.1 * step if few else 0
     below = dict.fromkeys(edges, 0)
-    marks = []
+    layers = []
     for color, counts in series:
-        rows: list[Row] = []
-        for day in edges:  # the day after one is an edge down to 0, where it is none itself
+        rows = []
+        for day in edges:
             top = below[day] + counts.get(day, 0)
-            if not few:
-                rows.append({"a": day, "from": below[day], "to": top})
-            elif top > below[day]:
-                rows.append(
-                    {"a": day + 0.1 * step, "b": day + 0.9 * step, "from": below[day], "to": top}
-                )
+            if top > below[day] or not few:
+                span = {"x": _ms(day + gap), "x2": _ms(day + step - gap)}
+                rows.append({**span, "y": top, "y2": below[day]})
             below[day] = top
-        mark = {"type": "rect"} if few else {"type": "area", "interpolate": "step-after"}
-        marks.append(({"fill": color, **mark}, rows))
-
-    def at(frame: Frame) -> str:
-        def x(field: str) -> Row:
-            return _x(field, domain)
-
-        def y(field: str) -> Row:
-            return _x(field, (0, ticks[-1][0]))
-
-        encoding = {"x": x("a"), "y": y("to"), "y2": {"field": "from"}}
         if few:
-            encoding["x2"] = {"field": "b"}
-        layers = [
-            {"data": {"values": rows}, "mark": mark, "encoding": encoding} for mark, rows in marks
-        ]
-        below_axis = _labels_below(frame, day_ticks(*_span(domain), frame.most_labels), x)
-        return draw(_spec(frame, [*_grid(ticks, y), *layers, below_axis]))
-
-    return at
-
-
-def _span(domain: tuple[int, int]) -> tuple[int, int]:
-    return domain[0], domain[1] - 1
+            layers.append(_layer("rect", rows, {"fill": color}, x2="x2", y2="y2"))
+        else:
+            look = {"fill": color, "interpolate": "step-after"}
+            layers.append(_layer("area", rows, look, y2="y2"))
+    return _chart(130, _days(days[0], days[-1], step), _counts(most), layers)
 
 
 def times_by_day(
@@ -197,65 +223,37 @@ def times_by_day(
     days: tuple[int, int],
     color: str,
     step: int = 1,
-) -> Draw:
-    """Two lines on a logarithmic axis, broken where a day has none; neither is empty.
+) -> Spec:
+    """Two lines on a logarithmic axis, broken where a day has no time; neither is empty.
 
     Args:
       median_us: by day.
       p90_us: by day, of the same days.
       days: the first and the last of the axis.
       color: of the lines.
-      step: the number of days that each stands for, from that on.
+      step: the number of days that each time stands for, from its day on.
     """
-    least_us, most_us = time_domain(min(median_us.values()), max(p90_us.values()))
-    domain = day_domain(days[0], days[1] + step - 1)
-    few = days[1] - days[0] < _FEW_DAYS * step
-
-    def rows(times_us: Mapping[int, int]) -> list[Row]:
-        found: list[Row] = []
-        before = None
-        for day in sorted(times_us):
-            if before is not None and day > before + step:
-                found.append({"x": before + step, "y": None})
-            found.append({"x": day + step / 2, "y": max(times_us[day], least_us)})
-            before = day
-        return found
-
-    def at(frame: Frame) -> str:
-        def x(field: str) -> Row:
-            return _x(field, domain)
-
-        def y(field: str) -> Row:
-            return _x(field, (least_us, most_us), "log")
-
-        def line(times_us: Mapping[int, int], **mark: Any) -> Iterator[Row]:
-            data = {"values": rows(times_us)}
-            encoding = {"x": x("x"), "y": y("y")}
-            look = {"stroke": color, "strokeCap": "round", "invalid": "break-paths-filter-domains"}
-            yield {"data": data, "mark": {"type": "line", **look, **mark}, "encoding": encoding}
-            if few:
-                data = {"values": [row for row in data["values"] if row["y"] is not None]}
-                point = {"type": "point", "filled": True, "fill": color, "stroke": None, "size": 20}
-                yield {"data": data, "mark": point, "encoding": encoding}
-
-        return draw(
-            _spec(
-                frame,
-                [
-                    *_grid(time_ticks((least_us, most_us), frame.height, 24), y),
-                    *line(p90_us, strokeWidth=1.5, strokeDash=[2, 4]),
-                    *line(median_us, strokeWidth=2.25),
-                    _labels_below(frame, day_ticks(*_span(domain), frame.most_labels), x),
-                ],
-            )
-        )
-
-    return at
+    domain = time_domain(min(median_us.values()), max(p90_us.values()))
+    line = {"stroke": color, "strokeCap": "round", "invalid": "break-paths-filter-domains"}
+    point = {"filled": True, "fill": color, "stroke": None, "size": 20}
+    layers = []
+    for times_us, look in (
+        (p90_us, {"strokeWidth": 1.5, "strokeDash": [2, 4]}),
+        (median_us, {"strokeWidth": 2.25}),
+    ):
+        rows: list[Spec] = [{"x": _ms(day + step / 2), "y": us} for day, us in times_us.items()]
+        gaps = [day + step for day in times_us if day + step not in times_us]
+        breaks = [{"x": _ms(day), "y": None} for day in gaps]
+        path = sorted([*rows, *breaks], key=lambda row: row["x"])
+        layers.append(_layer("line", path, {**line, **look}))
+        if days[1] - days[0] < _FEW_DAYS * step:
+            layers.append(_layer("point", rows, point))
+    return _chart(184, _days(*days, step), _times("y", domain, time_ticks(domain)), layers)
 
 
 def distribution(
     bars: Sequence[tuple[int, int, int]], marks: Sequence[tuple[int, str]], color: str
-) -> Draw:
+) -> Spec:
     """Bars on a logarithmic axis of times, from less than 1 s on the left to at least a day.
 
     Args:
@@ -263,244 +261,73 @@ def distribution(
       marks: two times that are pointed out, the lesser first, and what to call them.
       color: of the bars.
     """
-    ticks = count_ticks(max(number for _, _, number in bars))
     domain = (bars[0][0], bars[-1][1])
-    times = [(us, durations.short(us)) for us in MAJOR_US if domain[0] <= us <= domain[1]]
-    rows = [{"a": a, "b": b, "n": n} for a, b, n in bars if n]
-
-    def at(frame: Frame) -> str:
-        def x(field: str) -> Row:
-            return _x(field, domain, "log")
-
-        def y(field: str) -> Row:
-            return _x(field, (0, ticks[-1][0]))
-
-        encoding = {
-            "x": x("a"),
-            "x2": {"field": "b"},
-            "y": y("n"),
-            "y2": {"datum": 0},
+    x = _times("x", domain, [us for us in MAJOR_US if domain[0] <= us <= domain[1]])
+    x["axis"] |= {"grid": False, "ticks": True, "tickSize": 5, "labelPadding": 4}
+    rows = [{"x": start, "x2": end, "y": number} for start, end, number in bars if number]
+    layers = [_layer("rect", rows, {"fill": color, "x2Offset": -1}, x2="x2", y2={"datum": 0})]
+    rule = {"stroke": "var(--text)", "strokeDash": [3, 3]}
+    # Each text has a line of its own above the bars and, where there is room, its own side of its time.
+    at = "scale('x', datum.x)"
+    for (us, words), line, is_left in zip(
+        marks, (-24, -9), (f"{at} > 90", f"{at} > width - 130"), strict=True
+    ):
+        row = [{"x": us, "text": words}]
+        side = {
+            "align": {"expr": f"{is_left} ? 'right' : 'left'"},
+            "dx": {"expr": f"{is_left} ? -5 : 5"},
         }
-        layers = [
-            *_grid(ticks, y),
-            {
-                "data": {"values": [{"x": us} for us, _ in times]},
-                "mark": {"type": "rule"},
-                "encoding": {
-                    "x": x("x"),
-                    "y": {"value": frame.height},
-                    "y2": {"value": frame.height + 5},
-                },
-            },
-            {
-                "data": {"values": rows},
-                "mark": {"type": "rect", "fill": color, "x2Offset": -1},
-                "encoding": encoding,
-            },
-        ]
-        # Each on a line of its own and, where there is room, on its side of the other.
-        for (us, text), line, is_left in zip(marks, (-24, -9), (True, False), strict=True):
-            at_us = max(us, domain[0])
-            share = math.log(at_us / domain[0]) / math.log(domain[1] / domain[0])
-            if is_left:
-                is_left = share * frame.width + frame.left > _LABEL_PIXELS
-            else:
-                is_left = (1 - share) * frame.width + frame.right < _LABEL_PIXELS
-            data = {"values": [{"x": at_us, "text": text}]}
-            rule = {"type": "rule", "stroke": "var(--text)", "strokeDash": [3, 3]}
-            words = {"type": "text", "align": "right" if is_left else "left", "fill": "var(--text)"}
-            layers += [
-                {
-                    "data": data,
-                    "mark": rule,
-                    "encoding": {
-                        "x": x("x"),
-                        "y": {"value": line - 5},
-                        "y2": {"value": frame.height},
-                    },
-                },
-                {
-                    "data": data,
-                    "mark": {**words, "dx": -5 if is_left else 5},
-                    "encoding": {
-                        "x": x("x"),
-                        "y": {"value": line},
-                        "text": {"field": "text", "type": "nominal"},
-                    },
-                },
-            ]
-        return draw(_spec(frame, [*layers, _labels_below(frame, times, x)]))
-
-    return at
+        layers.append(_layer("rule", row, rule, y={"value": line - 5}, y2={"value": "height"}))
+        layers.append(_layer("text", row, side, y={"value": line}, text="text"))
+    return _chart(204, x, _counts(max(number for _, _, number in bars)), layers)
 
 
 def heat_map(
-    cells: Sequence[tuple[int, int, str, int]], columns: Sequence[str], rows: Sequence[str]
-) -> Draw:
+    cells: Iterable[tuple[int, int, str, int]], columns: Sequence[str], rows: Sequence[str]
+) -> Spec:
     """Colored cells with their texts.
 
     Args:
-      cells: column, row, text and class, which is a CSS variable's number.
-      columns: their names; an empty one is not shown.
+      cells: number of the column, number of the row, text, and shade, the number of CSS variables.
+      columns: their names.
       rows: their names.
     """
     data = [
         {
-            "x": column + 0.02,
-            "x2": column + 0.98,
-            "y": row + 0.04,
-            "y2": row + 0.96,
-            "cx": column + 0.5,
-            "cy": row + 0.5,
+            "x": x,
+            "y": y,
             "text": text,
             "fill": f"var(--heat-{shade})",
             "ink": f"var(--heat-ink-{shade})",
         }
-        for column, row, text, shade in cells
+        for x, y, text, shade in cells
     ]
-
-    def at(frame: Frame) -> str:
-        def x(field: str) -> Row:
-            return _x(field, (0, len(columns)))
-
-        def y(field: str) -> Row:
-            encoding = _x(field, (0, len(rows)))
-            encoding["scale"]["reverse"] = True
-            return encoding
-
-        values = {"values": data}
-        named = [{"y": row + 0.5, "text": name} for row, name in enumerate(rows)]
-        return draw(
-            _spec(
-                frame,
-                [
-                    {
-                        "data": values,
-                        "mark": {"type": "rect", "cornerRadius": 2},
-                        "encoding": {
-                            "x": x("x"),
-                            "x2": {"field": "x2"},
-                            "y": y("y"),
-                            "y2": {"field": "y2"},
-                            "fill": {"field": "fill", "type": "nominal", "scale": None},
-                        },
-                    },
-                    {
-                        "data": values,
-                        "mark": {"type": "text", "fontSize": 10.5, "baseline": "middle"},
-                        "encoding": {
-                            "x": x("cx"),
-                            "y": y("cy"),
-                            "text": {"field": "text", "type": "nominal"},
-                            "fill": {"field": "ink", "type": "nominal", "scale": None},
-                        },
-                    },
-                    {
-                        "data": {"values": named},
-                        "mark": {"type": "text", "align": "right", "baseline": "middle"},
-                        "encoding": {
-                            "x": {"value": -8},
-                            "y": y("y"),
-                            "text": {"field": "text", "type": "nominal"},
-                        },
-                    },
-                    _labels_below(
-                        frame, [(c + 0.5, name) for c, name in enumerate(columns) if name], x
-                    ),
-                ],
-            )
-        )
-
-    return at
+    squares = _layer("rect", data, {"cornerRadius": 2}, fill="fill")
+    texts = _layer("text", data, {"fontSize": 10.5}, text="text", fill="ink")
+    height = 30 if len(rows) < len(columns) else 24
+    return _chart(
+        34 + height * len(rows), _names("x", columns), _names("y", rows), [squares, texts]
+    )
 
 
-def ranges(rows: Sequence[tuple[str, int, int]], color: str) -> Draw:
+def ranges(rows: Sequence[tuple[str, int, int]], color: str, most_pixels: int) -> Spec:
     """For each name a dot at the median and a line to the 90th percentile, on a logarithmic axis.
 
     Args:
       rows: name, median, 90th percentile, microseconds.
       color: of dots and lines.
+      most_pixels: the width that a name may take; longer ones are cut.
     """
     domain = time_domain(min(row[1] for row in rows), max(row[2] for row in rows))
-    least = domain[0]
-    data: list[Row] = [
-        {"y": index + 0.5, "name": name, "m": max(median, least), "p": max(p90, least)}
-        for index, (name, median, p90) in enumerate(rows)
+    line = {"stroke": color, "strokeWidth": 3, "strokeOpacity": 0.45, "strokeCap": "round"}
+    medians = [{"y": index, "x": row[1], "x2": row[2]} for index, row in enumerate(rows)]
+    p90s = [{"y": index, "x": row[2]} for index, row in enumerate(rows)]
+    layers = [
+        _layer("rule", medians, line, x2="x2"),
+        _layer("point", medians, {"filled": True, "fill": color, "size": 70}),
+        _layer("tick", p90s, {"orient": "vertical", "stroke": color, "size": 12}),
     ]
-
-    def at(frame: Frame) -> str:
-        def x(field: str) -> Row:
-            return _x(field, domain, "log")
-
-        def y(field: str) -> Row:
-            encoding = _x(field, (0, len(rows)))
-            encoding["scale"]["reverse"] = True
-            return encoding
-
-        times = time_ticks(domain, frame.width, 64)
-        values = {"values": data}
-        letters = frame.left * 2 // 15
-        named = [
-            row
-            | {
-                "name": row["name"]
-                if len(row["name"]) <= letters
-                else row["name"][: letters - 1] + "…"
-            }
-            for row in data
-        ]
-        return draw(
-            _spec(
-                frame,
-                [
-                    {
-                        "data": {"values": [{"x": us} for us, _ in times]},
-                        "mark": {"type": "rule"},
-                        "encoding": {"x": x("x")},
-                    },
-                    {
-                        "data": values,
-                        "mark": {
-                            "type": "rule",
-                            "stroke": color,
-                            "strokeWidth": 3,
-                            "strokeOpacity": 0.45,
-                            "strokeCap": "round",
-                        },
-                        "encoding": {"x": x("m"), "x2": {"field": "p"}, "y": y("y")},
-                    },
-                    {
-                        "data": values,
-                        "mark": {"type": "point", "filled": True, "fill": color, "size": 70},
-                        "encoding": {"x": x("m"), "y": y("y")},
-                    },
-                    {
-                        "data": values,
-                        "mark": {"type": "tick", "orient": "vertical", "stroke": color, "size": 12},
-                        "encoding": {"x": x("p"), "y": y("y")},
-                    },
-                    {
-                        "data": {"values": named},
-                        "mark": {
-                            "type": "text",
-                            "align": "right",
-                            "baseline": "middle",
-                            "fill": "var(--text)",
-                        },
-                        "encoding": {
-                            "x": {"value": -10},
-                            "y": y("y"),
-                            "text": {"field": "name", "type": "nominal"},
-                        },
-                    },
-                    _labels_below(frame, times, x),
-                ],
-            )
-        )
-
-    return at
-
-
-def height_of_ranges(rows: int) -> int:
-    """The height that so many rows of `ranges` take."""
-    return max(26, 26 * rows)
+    x, y = _times("x", domain, time_ticks(domain)), _names("y", [row[0] for row in rows])
+    y["axis"] |= {"labelColor": "var(--text)", "labelLimit": most_pixels}
+    # The names may be wider in the font of the page, so there is more room on the left.
+    return _chart(34 + 26 * len(rows), x, y, layers, left=8 + most_pixels // 10)

@@ -134,6 +134,14 @@ class Groups:
         """All sessions in one group, 0."""
         return self.regrouped(np.zeros(len(self.counts.keys), np.int64))
 
+    def total(self) -> dict[str, int]:
+        """The counts of all sessions, under their names."""
+        return dict(zip(SUMMED, self.counts.sums.sum(axis=0).tolist(), strict=True))
+
+    def answered(self) -> bool:
+        """Whether a session has a response."""
+        return any(len(tally.keys) for tally in self.times.values())
+
     def rows(self) -> dict[int, dict[str, int]]:
         """By group the counts, under their names."""
         return {

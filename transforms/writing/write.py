@@ -17,12 +17,15 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batches import KEYS, Counts, Reject
 from transforms.collections import Metrics
 from transforms.errors import OutputError
-from transforms.plumbing.coders import RecordBatchCoder
+from transforms.files import is_local
+from transforms.plumbing.coders import RecordBatchCoder, batch_coder
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
-from transforms.publishing import publish as publishing
-from transforms.reporting.build import BuildReport, ReportPage
+from transforms.publishing.publish import publish
+from transforms.publishing.staging import staging_of, write_file
+from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
+from transforms.reporting.page import ReportPage
 from transforms.writing.encoders import ENCODERS, encode
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
 from transforms.writing.outputs import Output
@@ -158,7 +161,7 @@ class WriteMetrics(beam.PTransform):
         """The path of the rejects' directory inside the output; None where it is outside."""
         if self.rejects is None:
             return "rejects"
-        if not publishing.is_local(self.output) or not publishing.is_local(self.rejects):
+        if not is_local(self.output) or not is_local(self.rejects):
             top, rejects = f"{self.output.rstrip('/')}/", f"{self.rejects.rstrip('/')}/"
             return rejects[len(top) :].rstrip("/") if rejects.startswith(top) else None
         within = os.path.relpath(os.path.realpath(self.rejects), os.path.realpath(self.output))
@@ -169,7 +172,7 @@ class WriteMetrics(beam.PTransform):
         name = os.path.normpath(os.path.join(within or "", REJECTS_NAME))
         directory = self.rejects_directory if within is None else self.output
         content = encode_rejects(rejects)
-        publishing.write_file(f"{publishing.staging_of(directory)}/{name}", [content])
+        write_file(f"{staging_of(directory)}/{name}", [content])
         return name
 
     def _publish(
@@ -197,7 +200,7 @@ class WriteMetrics(beam.PTransform):
         list(emit_counts(written))
         counts = add_counts([counts, written])
         beside = self._files_beside(counts, reports)
-        staging = publishing.staging_of(self.output)
+        staging = staging_of(self.output)
         for table in self.tables:
             staged = ((f"{staging}/{name}", number) for name, number in of_kind[table.kind.files])
             table.replace(staged, run)
@@ -205,12 +208,12 @@ class WriteMetrics(beam.PTransform):
         try:
             if self.summaries_directory:
                 owns = functools.partial(self._owns, SUMMARIES_OUTPUT)
-                publishing.publish(self.summaries_directory, names[SUMMARIES_OUTPUT.files], owns)
+                publish(self.summaries_directory, names[SUMMARIES_OUTPUT.files], owns)
             self._publish_files(
                 names[RECORDS_OUTPUT.files] if self.keep_files else [], reject_names
             )
             for path, content in beside.items():
-                publishing.write_file(path, [content])
+                write_file(path, [content])
         except OutputError as error:
             tables = " and ".join(str(table.table) for table in self.tables)
             told = f"; {tables} has its rows already" if tables else ""
@@ -229,7 +232,7 @@ class WriteMetrics(beam.PTransform):
 
     def _publish_files(self, names: list[str], reject_names: list[str]) -> None:
         if self.rejects_within is None:
-            publishing.publish(
+            publish(
                 self.rejects_directory,
                 reject_names,
                 lambda name: bool(_REJECT_FILE.fullmatch(name)),
@@ -238,7 +241,7 @@ class WriteMetrics(beam.PTransform):
             names = names + reject_names
         if names or self.keep_files:
             owns = functools.partial(self._owns, RECORDS_OUTPUT)
-            publishing.publish(self.output, names, owns)
+            publish(self.output, names, owns)
 
     def _owns(self, kind: Output, name: str) -> bool:
         if kind == RECORDS_OUTPUT and self.rejects_within is not None:
@@ -284,7 +287,7 @@ class _WriteFiles(beam.PTransform):
             | "GroupSamples" >> beam.GroupByKey()
             | "CutFiles" >> beam.MapTuple(lambda partition, ids: (partition, cut(ids)))
         )
-        split = beam.FlatMap(self._split, RecordBatchCoder(), cuts).with_output_types(
+        split = beam.FlatMap(self._split, batch_coder(), cuts).with_output_types(
             tuple[FileKey, bytes]
         )
         pieces = metrics.batches | "KeyByFile" >> split
@@ -339,7 +342,7 @@ class _WriteFile(OverlappingDoFn):
             if check:
                 check_rows(kind, of_kind.unsorted)
             content = encode(kind, of_kind, output_format)
-            num_bytes = publishing.write_file(f"{publishing.staging_of(output)}/{name}", content)
+            num_bytes = write_file(f"{staging_of(output)}/{name}", content)
             num_rows = len(rows) * kind.rows_per_session(rows.schema)
             written.append((kind.files, name, num_rows))
             stage.update(rows=num_rows, bytes=num_bytes)

@@ -64,18 +64,31 @@ def test_alike_have_like_hashes(ids):
     st.lists(st.text(max_size=20) | st.text("ab", min_size=63, max_size=66), max_size=9),
     st.lists(st.text(max_size=90), max_size=3),
 )
-def test_a_hash_is_of_the_text_alone(ids, others):
-    alone = {i: texts.hashes(pa.array([i]))[0] for i in ids}
+def test_a_stable_hash_is_of_the_text_alone(ids, others):
+    alone = {i: texts.stable_hashes(pa.array([i]))[0] for i in ids}
     array = pa.array([*others, *ids], pa.string())[len(others) :]
-    assert texts.hashes(array).tolist() == [alone[i] for i in ids]
-    together = texts.hashes(pa.array([*others, *ids], pa.string()))
+    assert texts.stable_hashes(array).tolist() == [alone[i] for i in ids]
+    together = texts.stable_hashes(pa.array([*others, *ids], pa.string()))
     assert together[len(others) :].tolist() == [alone[i] for i in ids]
 
 
-def test_every_byte_and_the_length_make_the_hash():
+def test_a_stable_hash_is_the_same_in_every_version():
+    ids = ["", "a", "0Mwbb000007MGoTCAW", "é" * 20, "x" * 64, "x" * 65]
+    assert texts.stable_hashes(pa.array(ids)).tolist() == [
+        0,
+        6110722294915771293,
+        2650671933333787492,
+        14077376047072915150,
+        2398747023135045089,
+        17979550226353564146,
+    ]
+
+
+@pytest.mark.parametrize("hashes", [texts.hashes, texts.stable_hashes])
+def test_every_byte_and_the_length_make_the_hash(hashes):
     ids = ["", "\0", "a", "a\0", "a" * 8, "a" * 8 + "\0", *("x" * n for n in (63, 64, 65, 1000))]
     ids += ["x" * 20 + "y" + "x" * 43, "x" * 64 + "y", "x" * 999 + "y"]
-    assert len(set(texts.hashes(pa.array(ids)).tolist())) == len(ids)
+    assert len(set(hashes(pa.array(ids)).tolist())) == len(ids)
 
 
 def test_ids_that_differ_in_the_last_bytes_of_words_do_not_collide():

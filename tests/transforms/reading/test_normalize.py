@@ -1,99 +1,13 @@
-"""Raw rows to canonical batches, rejects and counts."""
-
-import re
+"""Raw rows to canonical batches."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from schemas import aliases
+from tests.support.raw_rows import MESSAGE, NOON, NOON_US, SESSION, messages, one, raw, sessions
 from transforms.batches import AGENT, BOT, END_USER, MESSAGES, NO_SEQUENCE, SESSIONS, Reject
-from transforms.errors import InputError
 from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.normalize import normalize_channels, normalize_messages, normalize_sessions
-
-NOON = "2024-10-02T12:00:00.000Z"
-NOON_US = 1_727_870_400_000_000
-MESSAGE = {"session_id": "s", "message_id": "m", "sent_at": NOON, "sender_role": "EndUser"}
-SESSION = {"session_id": "s", "status": "Ended", "ended_at": NOON, "platform_type": "Enhanced"}
-
-
-def raw(rows, malformed=()):
-    """Rows as text columns, numbered from 11; a key that a row lacks is null."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    columns = {key: pa.array([row.get(key) for row in rows], pa.string()) for key in keys}
-    return RawBatch(columns, len(rows), lambda: np.arange(11, 11 + len(rows)), malformed)
-
-
-def messages(*rows, mapping=None, malformed=()):
-    return normalize_messages(raw(rows, malformed), ColumnNames.of("messages", mapping), "f")
-
-
-def sessions(*rows, mapping=None, **options):
-    return normalize_sessions(raw(rows), ColumnNames.of("sessions", mapping), "f", **options)
-
-
-def one(row, **changes):
-    return {key: value for key, value in {**row, **changes}.items() if value is not ...}
-
-
-def test_alias_table():
-    """Every name of the contract, in its order; the canonical name comes first."""
-    names = {
-        kind: {column: entry["names"] for column, entry in aliases(kind).items()}
-        for kind in ("messages", "sessions", "channels")
-    }
-    assert names == {
-        "messages": {
-            "session_id": [
-                "session_id",
-                "ConversationId",
-                "MessagingSessionId",
-                "MessagingSession.Id",
-                "relatedRecords",
-            ],
-            "message_id": ["message_id", "MessageIdentifier", "identifier", "Id"],
-            "sent_at": [
-                "sent_at",
-                "ServerReceivedTimestamp",
-                "serverReceivedTimestamp",
-                "transcriptedTimestamp",
-                "EntryTime",
-            ],
-            "sent_at_ms": ["EntryTimeMilliSecs"],
-            "sender_role": ["sender_role", "ActorType", "sender.role", "role"],
-            "entry_type": ["entry_type", "EntryType", "entryType"],
-            "sequence": ["sequence", "Seq"],
-        },
-        "sessions": {
-            "session_id": ["session_id", "Id"],
-            "status": ["status", "Status"],
-            "channel_type": ["channel_type", "ChannelType"],
-            "platform_type": ["platform_type", "PlatformType", "MessagingChannel.PlatformType"],
-            "channel_id": ["channel_id", "MessagingChannelId"],
-            "started_at": ["started_at", "StartTime"],
-            "ended_at": ["ended_at", "EndTime"],
-            "created_at": ["created_at", "CreatedDate"],
-            "modified_at": ["modified_at", "SystemModstamp", "LastModifiedDate"],
-            "accepted_at": ["accepted_at", "AcceptTime"],
-            "routed_at": ["routed_at"],
-        },
-        "channels": {
-            "channel_id": ["channel_id", "Id"],
-            "platform_type": ["platform_type", "PlatformType"],
-        },
-    }
-    required = {
-        kind: {column for column, entry in aliases(kind).items() if entry["required"]}
-        for kind in names
-    }
-    assert required == {
-        "messages": {"session_id", "message_id", "sent_at", "sender_role"},
-        "sessions": {"session_id", "status", "ended_at"},
-        "channels": {"channel_id", "platform_type"},
-    }
+from transforms.reading.normalize import normalize_channels, normalize_messages
 
 
 def test_a_message():
@@ -110,18 +24,6 @@ def test_a_message():
     ]
     assert found.rejects == []
     assert found.counts == {"messages_read": 1}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [(column, name) for column, entry in aliases("messages").items() for name in entry["names"]],
-    ids=lambda name: name[1],
-)
-def test_each_alias_of_a_message(name):
-    column, alias = name
-    row = one(MESSAGE, sequence="7", entry_type="Text", sent_at_ms="0")
-    renamed = {alias if key == column else key: value for key, value in row.items()}
-    assert messages(renamed).batch == messages(one(MESSAGE, sequence="7")).batch
 
 
 @pytest.mark.parametrize(
@@ -158,126 +60,12 @@ def test_other_entries_are_skipped_before_anything_else_is_looked_at(entry_type)
     assert found.counts == {"messages_read": 2, "messages_skipped_entry_type": 1}
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason", "detail"),
-    [
-        ({"session_id": None}, "session_id_missing", ""),
-        ({"session_id": ""}, "session_id_missing", ""),
-        ({"message_id": None}, "message_id_missing", ""),
-        ({"message_id": ""}, "message_id_missing", ""),
-        ({"sent_at": None}, "sent_at_missing", ""),
-        ({"sent_at": ""}, "sent_at_missing", ""),
-        ({"sent_at": "2024-10-02"}, "sent_at_invalid", "2024-10-02"),
-        ({"sent_at": "see you at noon"}, "sent_at_invalid", "a text of 15 characters"),
-        ({"sender_role": None}, "sender_role_missing", ""),
-        ({"sender_role": ""}, "sender_role_missing", ""),
-        ({"sender_role": "Ghost"}, "sender_role_unknown", "Ghost"),
-        ({"sender_role": "enduser"}, "sender_role_unknown", "enduser"),
-        ({"sender_role": "My secret!"}, "sender_role_unknown", "a text of 10 characters"),
-        ({"sequence": "1.5"}, "sequence_invalid", "1.5"),
-        ({"sequence": "one two"}, "sequence_invalid", "a text of 7 characters"),
-        # the first that is wrong is the reason
-        ({"message_id": None, "sent_at": "x", "sender_role": "y"}, "message_id_missing", ""),
-        ({"sent_at": "x", "sender_role": "y"}, "sent_at_invalid", "x"),
-    ],
-)
-def test_rejects_of_messages(changes, reason, detail):
-    row = one(MESSAGE, **changes)
-    found = messages(MESSAGE, row, one(MESSAGE, message_id="n"))
-    ids = (row["session_id"] or None, row["message_id"] or None)
-    assert found.rejects == [Reject("f", 12, reason, detail, *ids)]
-    assert found.batch["message_id"].to_pylist() == ["m", "n"]
-    assert found.counts == {"messages_read": 3, f"messages_rejected_{reason}": 1}
-
-
-def test_rejects_show_the_long_form_of_a_session_id():
-    found = messages(one(MESSAGE, session_id="0Mwbb000007MGoT", sent_at=None))
-    assert found.rejects == [Reject("f", 11, "sent_at_missing", "", "0Mwbb000007MGoTCAW", "m")]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason", "detail"),
-    [
-        ({"session_id": None}, "session_id_missing", ""),
-        ({"status": None}, "status_missing", ""),
-        ({"started_at": "x y"}, "started_at_invalid", "a text of 3 characters"),
-        ({"ended_at": "2024-10-02"}, "ended_at_invalid", "2024-10-02"),
-        ({"created_at": "x"}, "created_at_invalid", "x"),
-        ({"modified_at": "x"}, "modified_at_invalid", "x"),
-        ({"platform_type": None}, "platform_unknown", ""),
-    ],
-)
-def test_rejects_of_sessions(changes, reason, detail):
-    row = one(SESSION, **changes)
-    found = sessions(SESSION, row, one(SESSION, session_id="t"))
-    assert found.rejects == [Reject("f", 12, reason, detail, row["session_id"], None)]
-    assert found.batch["session_id"].to_pylist() == ["s", "t"]
-    assert found.counts == {"sessions_read": 3, f"sessions_rejected_{reason}": 1}
-
-
-def test_malformed_rows_are_read_and_rejected():
-    found = messages(MESSAGE, malformed=[(3, "not JSON: why"), (5, "not UTF-8")])
-    assert found.rejects == [
-        Reject("f", 3, "malformed_row", "not JSON: why", None, None),
-        Reject("f", 5, "malformed_row", "not UTF-8", None, None),
-    ]
-    assert found.counts == {"messages_read": 3, "messages_rejected_malformed_row": 2}
-
-
-@given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(
-    ["session_id", "message_id", "sent_at", "sender_role", "entry_type", "sequence"],
-    st.text(max_size=50) | st.sampled_from(["Text", "EndUser", NOON, "1"]) | st.none(),
-))))  # fmt: skip
-def test_no_row_is_lost_and_no_detail_is_prose(rows):
-    found = messages(*rows)
-    skipped = sum(n for name, n in found.counts.items() if "_skipped_" in name)
-    rejected = sum(n for name, n in found.counts.items() if "_rejected_" in name)
-    assert found.counts["messages_read"] == len(rows)
-    assert rejected == len(found.rejects)
-    assert found.batch.num_rows + skipped + rejected == len(rows)
-    found.batch.validate(full=True)
-    for reject in found.rejects:
-        prose = re.fullmatch(r"a text of \d+ characters", reject.detail)
-        assert prose or re.fullmatch(r"[\w.:+/-]{0,40}", reject.detail)
-
-
 def test_no_rows():
     for found, schema in ((messages(), MESSAGES), (sessions(), SESSIONS)):
         assert (found.batch.num_rows, found.batch.schema, found.rejects) == (0, schema, [])
     none = RawBatch({}, 2, lambda: np.arange(1, 3))
     found = normalize_messages(none, ColumnNames.of("messages"), "f")
     assert found.counts == {"messages_read": 2, "messages_rejected_session_id_missing": 2}
-
-
-def test_a_value_is_the_first_that_is_stated():
-    """Row by row: one that fills one column for some rows, another for the rest, is read whole."""
-    first = one(MESSAGE, sequence="1", Seq="2", ActorType="Ghost", ServerReceivedTimestamp="x")
-    second = {
-        "ConversationId": "s",
-        "session_id": "",
-        "Id": "m",
-        "serverReceivedTimestamp": NOON,
-        "EntryTime": "x",
-        "role": "EndUser",
-        "Seq": "1",
-    }
-    found = messages(first, second)
-    assert found.rejects == []
-    assert [*found.batch.to_pylist()] == [found.batch.to_pylist()[0]] * 2
-
-
-def test_a_value_that_is_stated_wrong_is_not_looked_for_elsewhere():
-    found = messages(
-        one(MESSAGE, sent_at="x", EntryTime=NOON),
-        one(MESSAGE, sequence="x", Seq="1"),
-        one(MESSAGE, sent_at=None, EntryTime=NOON),
-    )
-    assert [(r.row, r.reason) for r in found.rejects] == [
-        (11, "sent_at_invalid"),
-        (12, "sequence_invalid"),
-    ]
-    found = sessions(one(SESSION, modified_at=None, SystemModstamp="x", LastModifiedDate=NOON))
-    assert [r.reason for r in found.rejects] == ["modified_at_invalid"]
 
 
 @pytest.mark.parametrize(
@@ -410,38 +198,3 @@ def test_channels():
     assert table == {"c": "Enhanced"}
     assert rejects == [Reject("f", 13, "channel_id_missing", "", None, None)]
     assert counts == {"channels_read": 3, "channels_rejected_channel_id_missing": 1}
-
-
-def test_a_mapped_column_is_known_under_that_name_alone():
-    mapping = {"sent_at": "When", "sender_role": "From.Kind"}
-    row = {"session_id": "s", "message_id": "m", "When": NOON, "From.Kind": "Agent"}
-    decoys = {"sent_at": "x", "sender_role": "Ghost"}
-    assert messages({**row, **decoys}, mapping=mapping).batch["sender"].to_pylist() == [AGENT]
-    names = ColumnNames.of("messages", mapping)
-    names.check(["session_id", "Id", "When", "From.Kind"], "f")
-    with pytest.raises(InputError, match=r"^f: no column for sent_at of the messages; found: "):
-        names.check(["session_id", "Id", "sent_at", "From.Kind"], "f")
-
-
-def test_a_mapping_of_no_column():
-    with pytest.raises(InputError, match=r"^messages have no column 'sentat' to map; there are "):
-        ColumnNames.of("messages", {"sentat": "When"})
-
-
-def test_missing_columns_are_told_with_what_to_do():
-    with pytest.raises(InputError) as caught:
-        ColumnNames.of("sessions").check(["Id", "Status", "Foo"], "s.csv")
-    assert str(caught.value) == (
-        "s.csv: no column for ended_at of the sessions; found: Id, Status, Foo. "
-        "Map them with --session_columns ended_at=Their.Name"
-    )
-    with pytest.raises(InputError, match=r"found: none\. Map them with --message_columns sess"):
-        ColumnNames.of("messages").check([], "m.csv")
-    with pytest.raises(InputError, match=r"found: c0, .*c39, \.\.\.\. Map"):
-        ColumnNames.of("messages").check([f"c{i}" for i in range(50)], "m.csv")
-
-
-def test_a_row_in_place_of_a_header_is_not_shown():
-    with pytest.raises(InputError) as caught:
-        ColumnNames.of("messages").check(["0Mwx", "I lost my card, help", "EndUser"], "m.csv")
-    assert "card" not in str(caught.value)

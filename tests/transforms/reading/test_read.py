@@ -14,14 +14,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from transforms.errors import InputError, find_job_error
-from transforms.files import is_local, match, open_input
 from transforms.reading.columns import ColumnNames
 from transforms.reading.formats import parts
+from transforms.reading.inputs import check_inputs
 from transforms.reading.read import (
     ReadMessages,
     ReadMessagesAndSessions,
     ReadSessions,
-    check_inputs,
 )
 
 MESSAGES = [
@@ -207,36 +206,6 @@ def test_check_inputs(tmp_path):
     for name in ("empty.avro", "empty.parquet", "empty.json"):
         (tmp_path / name).touch()
         assert told(tmp_path / name).startswith(f"{tmp_path}/{name}: can't be read: ")
-
-
-def test_a_pattern_may_have_no_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("x")
-    assert match("*.csv") == match("a.csv") == [("a.csv", 1)]
-
-
-def test_a_relative_pattern_is_shown_in_full(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError) as caught:
-        match("no*.csv")
-    assert str(caught.value) == f"no*.csv: no such file; {tmp_path}/no*.csv"
-
-
-def test_files_of_a_pattern_are_sorted_and_have_their_size(tmp_path):
-    for name in ("b.csv", "a.csv"):
-        (tmp_path / name).write_bytes(name.encode() * 2)
-    (tmp_path / "c.csv").mkdir()
-    assert match(f"{tmp_path}/*.csv") == [(f"{tmp_path}/a.csv", 10), (f"{tmp_path}/b.csv", 10)]
-    with open_input(f"{tmp_path}/a.csv") as file:
-        assert file.read() == b"a.csva.csv"
-
-
-def test_a_filesystem_that_is_not_known():
-    assert is_local("a/b") and not is_local("gs://a/b")
-    with pytest.raises(InputError) as caught:
-        match("nowhere://bucket/*.csv")
-    assert str(caught.value).startswith("nowhere://bucket/*.csv: ")
-    assert "\n" not in str(caught.value)
 
 
 def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):

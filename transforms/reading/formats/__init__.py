@@ -1,7 +1,12 @@
 """File formats: how a file is cut into parts, and how a part becomes raw columns.
 
-A format decodes only the columns it is asked for, so message text goes no further than this module.
-Nothing here knows what a message is; nothing imports Beam: files come in as opened, seekable, binary.
+A format decodes only the columns it is asked for, so the text of messages goes no further than here.
+No format knows what a message is, and none imports Beam: they get functions that open a file, binary
+and seekable.
+
+Each format whose rows may be broken decodes a block twice if need be: `_fast` has a library decode whole
+columns, and gives None if it finds anything unusual; `_slowly` then goes row by row, and knows of each
+that is malformed its place and the reason. Both give the same for what both can read.
 """
 
 import gzip
@@ -21,7 +26,7 @@ from transforms.reading.formats.parts import WHOLE, Format, Open
 
 
 def format_of(path: str) -> Format:
-    """Tells the format by the suffix.
+    """The format that the suffix of a path names.
 
     Raises:
       InputError: the suffix is none of those known.
@@ -34,11 +39,11 @@ def format_of(path: str) -> Format:
 
 
 def explain(path: str, error: Exception) -> InputError:
-    """The one line for a file that can't be read."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The error, one line, for a file that can't be read."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if isinstance(error, EOFError):
-        said = f"it is truncated ({said})"
-    return InputError(f"{path}: can't be read: {said}")
+        line = f"it is truncated ({line})"
+    return InputError(f"{path}: can't be read: {line}")
 
 
 UNREADABLE = (
@@ -54,19 +59,22 @@ UNREADABLE = (
     fastavro.schema.SchemaParseException,
     fastavro.read.SchemaResolutionError,
 )
+"""The errors of a format for a file that is broken, or none of that format."""
 
 
 def _gunzipped(open_file: Open) -> Open:
     def open_both() -> IO[bytes]:
         packed = open_file()
         plain = gzip.GzipFile(fileobj=packed)
-        plain.myfileobj = packed  # type: ignore[assignment]  # is closed with it
+        # GzipFile closes `myfileobj` when it is closed.
+        plain.myfileobj = packed  # type: ignore[assignment]
         return plain  # type: ignore[return-value]
 
     return open_both
 
 
 def _zipped(plain: Format) -> Format:
+    """The format gzipped: read from its beginning to its end, in one part."""
     return Format(
         plain.bytes_per_byte * 8,
         lambda file: plain.names(gzip.GzipFile(fileobj=file)),  # type: ignore[arg-type]

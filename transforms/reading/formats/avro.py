@@ -27,7 +27,8 @@ _INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
 
 _MARKER_BYTES = 16
 
-_DENSEST = 1032  # rows in a byte: what deflate makes of one, and each row has at least one
+# Rows in a byte: each row has at least one byte, of which deflate puts 1,032 into one.
+_DENSEST = 1032
 
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
@@ -35,8 +36,8 @@ _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 def _header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
     """The schema, the whole header, and the marker that ends each block.
 
-    Instants are unmarked as such (`instantType`), so that they are decoded as the numbers that they
-    are: one that is out of range spoils no file.
+    In the schema and the header `logicalType` of instants is `instantType`, which no decoder knows: so
+    instants are decoded as plain numbers, and one that is out of range is one reject, not a broken file.
     """
     fastavro.block_reader(file)
     size = file.tell()
@@ -78,7 +79,17 @@ def _find(file: IO[bytes], marker: bytes, start: int) -> int:
 
 
 def _blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
-    """The number of rows and the last byte's offset, marker included, of each block up to an offset."""
+    """Walks the blocks up to an offset: for each the number of rows, and where the next block begins.
+
+    A block is two numbers, then that many bytes of rows, then the marker. A number is written zigzag
+    (0, -1, 1, -2 are 0, 1, 2, 3), seven bits in a byte, the lowest first; a byte of 0x80 or more says
+    that another follows.
+
+        04          2 rows
+        d8 01       0x58 + (1 << 7) = 216, so 108 bytes
+        ...         108 bytes of rows, packed by the file's codec
+        16 bytes    the marker
+    """
 
     def varint() -> int:
         value = shift = 0
@@ -151,7 +162,7 @@ def _decode(
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether Polars decodes, or passes over, an Avro type, and gives what fastavro does."""
+    """Whether Polars decodes an Avro type, or passes over it, with the values that fastavro gives."""
     if isinstance(kind, list):
         return len(kind) == 2 and "null" in kind and all(k == "null" or _is_plain(k) for k in kind)
     if not isinstance(kind, dict):
@@ -166,7 +177,7 @@ def _is_plain(kind: Any) -> bool:
 def _fast(
     content: bytes, schema: dict[str, Any], names: Sequence[str]
 ) -> dict[str, pa.Array] | None:
-    """The columns of a file of plain types, else None."""
+    """The columns of a file of plain types; None for any other."""
     if not _is_plain(schema):
         return None
     import polars as pl
@@ -180,21 +191,24 @@ def _fast(
 
 
 def _slowly(content: bytes, schema: dict[str, Any], names: Sequence[str]) -> dict[str, pa.Array]:
-    """Row by row: for what the fast way can't read, and to tell what is wrong."""
+    """The columns row by row: for types that the fast way can't read, and for broken files."""
     tops = {name.split(".")[0] for name in names}
     needed = dict(schema, fields=[f for f in schema["fields"] if f["name"] in tops])
     try:
         fastavro.parse_schema(needed)
-    except fastavro.schema.UnknownType:  # a needed field names a type that another one defines
+    except fastavro.schema.UnknownType:
+        # A needed field names a type that another field defines.
         needed = schema
     rows: list[Any] = list(fastavro.reader(io.BytesIO(content), reader_schema=needed))
     return {name: _python_column([look_up(row, name) for row in rows]) for name in names}
 
 
 def _python_column(values: list[Any]) -> pa.Array:
+    """An array of a column's values, as text if they are of several types."""
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # a union of several types
+    # A union of several types has no Arrow type.
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 

@@ -1,4 +1,8 @@
-"""CSV, as Bulk API 2.0 writes it."""
+"""CSV, as Bulk API 2.0 writes it.
+
+A record may have line ends inside of quotes, so it takes one line or several. Its number is that of its
+first line; the header is line 1.
+"""
 
 import csv
 import functools
@@ -33,14 +37,21 @@ from transforms.reading.formats.parts import (
 # The reader's own limit, 128 KiB a field, is less than a customer may write.
 csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 
-_LONGEST_RECORD_BYTES = 1 << 20  # a quoted field that goes on for longer was never closed
-_DELIMITERS = ",;|\t^`"  # those that Bulk API 2.0 offers
+# A record that goes on for longer has a quote that was never closed.
+_LONGEST_RECORD_BYTES = 1 << 20
+
+# Those that Bulk API 2.0 offers.
+_DELIMITERS = ",;|\t^`"
+
+_NEVER_CLOSED = "a quote is never closed"
 
 
 class _Header(NamedTuple):
+    """The header of a file; `num_bytes` has its byte order mark and line end in it."""
+
     names: list[str]
     delimiter: str
-    num_bytes: int  # of the file, byte order mark and line end included
+    num_bytes: int
 
 
 def _header(file: IO[bytes]) -> _Header:
@@ -53,7 +64,7 @@ def _header(file: IO[bytes]) -> _Header:
 
 
 def _parts(file: IO[bytes], size: int) -> list[Part]:
-    """Byte ranges where no line end is inside quotes: every line has an even number of them."""
+    """Byte ranges if no line end is inside of quotes, so that each line is a record; else the whole."""
     ranges = byte_ranges(size)
     if len(ranges) > 1:
         for block in line_blocks(read_exactly(file, None)):
@@ -63,7 +74,14 @@ def _parts(file: IO[bytes], size: int) -> list[Part]:
 
 
 def _record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The line ends outside quotes, and after how many lines each is, in a block that begins outside."""
+    r"""The line ends outside of quotes, and how many lines of the block each one ends.
+
+    A line end is outside if an even number of quotes is before it; the block begins outside.
+
+    >>> ends, lines = _record_ends(b'a,"x\ny"\nb,z\n')  # line ends at 4, 7 and 11
+    >>> ends.tolist(), lines.tolist()
+    ([7, 11], [2, 3])
+    """
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     outside = np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 0
@@ -71,7 +89,7 @@ def _record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _well_quoted(block: bytes, delimiter: str) -> bool:
-    """Whether quotes stand around whole fields only, or doubled inside of those, and all are closed."""
+    """Whether quotes are around whole fields only, or doubled inside of those, and all are closed."""
     data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
     quotes = np.flatnonzero(data == ord('"'))
     if len(quotes) % 2:
@@ -84,7 +102,7 @@ def _well_quoted(block: bytes, delimiter: str) -> bool:
 def _fast(
     block: bytes, first: Callable[[], int], header: _Header, names: Sequence[str]
 ) -> RawBatch | None:
-    """The records of a block where every one is as it should be, else None."""
+    """The records of a block in which every one is as it should be; None for any other."""
     if b"\r" in block and block.count(b"\r") > block.count(b"\r\n"):
         return None
     if b'"' in block and not _well_quoted(block, header.delimiter):
@@ -118,8 +136,9 @@ def _fast(
     return RawBatch(columns, num_records, counted(first, starts))
 
 
-def _record(text: str, header: _Header) -> list[str] | str:
-    """The fields of a record, or what is wrong with it."""
+def _fields(content: bytes, header: _Header, wanted: Sequence[int]) -> list[str] | str:
+    """The wanted fields of a record, by their places, or what is wrong with it."""
+    text = content.decode("utf-8", "surrogateescape").removesuffix("\r")
     try:
         found = list(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter, strict=True))
     except csv.Error:
@@ -128,60 +147,87 @@ def _record(text: str, header: _Header) -> list[str] | str:
         return "a line end inside a field"
     if len(found[0]) != len(header.names):
         return f"{len(found[0])} fields, the header has {len(header.names)}"
-    return found[0]
+    fields = [found[0][place] for place in wanted]
+    try:
+        "".join(fields).encode()
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    return fields
 
 
-def _slowly(
-    block: bytes, first: int, header: _Header, names: Sequence[str], last: bool
-) -> tuple[RawBatch, int]:
-    """Record by record, up to one that may go on in the next block; and how many bytes that were.
+def _records(
+    lines: Sequence[bytes], header: _Header, wanted: Sequence[int], last: bool
+) -> Iterator[tuple[int, list[str] | str | None]]:
+    r"""The records in the lines of a block, blank lines left out.
 
-    A record that is not as it should be loses its first line alone: where a quote is never closed, the
+    A record that is not as it should be loses its first line alone: if a quote is never closed, the
     lines that follow are records of their own.
+
+    >>> lines = [b's1,"two', b'lines"', b's2,"never closed', b's3,fine']
+    >>> for record in _records(lines, _Header(["id", "text"], ",", 0), [0, 1], last=True):
+    ...     print(record)
+    (0, ['s1', 'two\nlines'])
+    (2, 'a quote is never closed')
+    (3, ['s3', 'fine'])
+
+    In a block that is not the file's last the quote may still be closed: the last two would be
+    `(2, None)`, and the next block begins with that line.
+
+    Returns:
+      For each record its first line, counted from 0, and the wanted fields or what is wrong; as the
+      last one maybe None, for a record that may go on in the next block.
     """
-    wanted = {name: header.names.index(name) for name in names if name in header.names}
-    columns: dict[str, list[str]] = {name: [] for name in wanted}
-    kept: list[int] = []
-    malformed: list[tuple[int, str]] = []
-    lines = block.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
     at = 0
     while at < len(lines):
         if not lines[at].strip():
             at += 1
             continue
-        end, quotes, size = at, lines[at].count(b'"'), len(lines[at])
-        while quotes % 2 and end + 1 < len(lines) and size <= _LONGEST_RECORD_BYTES:
-            end += 1
+        end, quotes, size = at + 1, lines[at].count(b'"'), len(lines[at])
+        while quotes % 2 and end < len(lines) and size <= _LONGEST_RECORD_BYTES:
             quotes += lines[end].count(b'"')
             size += len(lines[end])
+            end += 1
         if quotes % 2 and size <= _LONGEST_RECORD_BYTES and not last:
-            break
-        record: list[str] | str = "a quote is never closed"
-        if quotes % 2 == 0:
-            text = b"\n".join(lines[at : end + 1]).decode("utf-8", "surrogateescape")
-            record = _record(text.removesuffix("\r"), header)
-        if isinstance(record, list):
-            record = [record[index] for index in wanted.values()]
-            try:
-                "".join(record).encode()
-            except UnicodeEncodeError:
-                record = "not UTF-8"
-        if isinstance(record, str):
-            malformed.append((first + at, record))
-            at += 1
-            continue
-        kept.append(first + at)
-        for column, value in zip(columns.values(), record, strict=True):
-            column.append(value)
-        at = end + 1
+            yield at, None
+            return
+        found = (
+            _fields(b"\n".join(lines[at:end]), header, wanted) if quotes % 2 == 0 else _NEVER_CLOSED
+        )
+        yield at, found
+        at = at + 1 if isinstance(found, str) else end
+
+
+def _slowly(
+    block: bytes, first: int, header: _Header, names: Sequence[str], last: bool
+) -> tuple[RawBatch, int]:
+    """The records one by one: for blocks that the fast way can't read, and to find which is broken.
+
+    Returns:
+      The records, and how many bytes of the block they are: all but a record that may go on in the next.
+    """
+    wanted = {name: header.names.index(name) for name in names if name in header.names}
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    used = len(lines)
+    numbers: list[int] = []
+    kept: list[list[str]] = []
+    malformed: list[tuple[int, str]] = []
+    for line, record in _records(lines, header, list(wanted.values()), last):
+        if record is None:
+            used = line
+        elif isinstance(record, str):
+            malformed.append((first + line, record))
+        else:
+            numbers.append(first + line)
+            kept.append(record)
+    columns = zip(*kept, strict=True) if kept else [()] * len(wanted)
     arrays = {
-        name: pa.array(column, pa.string(), mask=np.array([not v for v in column], bool))
-        for name, column in columns.items()
+        name: pa.array(column, pa.string(), mask=np.array([not value for value in column], bool))
+        for name, column in zip(wanted, columns, strict=True)
     }
-    used = min(len(block), sum(map(len, lines[:at])) + at)
-    return RawBatch(arrays, len(kept), lambda: np.array(kept), malformed), used
+    used_bytes = min(len(block), sum(map(len, lines[:used])) + used)
+    return RawBatch(arrays, len(kept), lambda: np.array(numbers), malformed), used_bytes
 
 
 def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
@@ -190,12 +236,15 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         file.seek(0)
         blocks, first_line = line_part(open_file, file, part)
         counter = RowCounter(first_line)
-        lines = line_blocks(blocks)
-        if part.start == 0:  # the header's line comes first
+        whole_lines = line_blocks(blocks)
+        if part.start == 0:
+            # The header's line comes first.
             counter.advance(1)
-            lines = itertools.chain([next(lines, b"")[header.num_bytes :]], lines)
+            after_header = next(whole_lines, b"")[header.num_bytes :]
+            whole_lines = itertools.chain([after_header], whole_lines)
+        # `rest` is what was read and not decoded. An empty block is the end.
         rest = b""
-        for block in itertools.chain(filter(None, lines), [b""]):
+        for block in itertools.chain(filter(None, whole_lines), [b""]):
             last = not block
             rest += block
             ends, _ = _record_ends(rest)

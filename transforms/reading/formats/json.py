@@ -23,12 +23,14 @@ from transforms.reading.formats.parts import (
     counted,
     look_up,
 )
-from transforms.reading.values import to_digits
+from transforms.reading.values import SESSION_ID_PREFIX, to_digits
 
-if TYPE_CHECKING:  # takes a while, and CSV and Parquet do without
+# Importing Polars takes a while; files of CSV and Parquet do without.
+if TYPE_CHECKING:
     import polars as pl
 
-_PAGE = "conversationEntries"  # Connect REST: one response is an object with this array
+# A response of Connect REST is an object that has its rows in this array.
+_PAGE = "conversationEntries"
 
 
 def _rows(values: Iterable[Any]) -> Iterator[Any]:
@@ -41,12 +43,13 @@ def _rows(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def _value(line: bytes) -> Any:
+    """The value of a line. Bytes that are no UTF-8 become surrogates, and are found when encoded."""
     line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
     return _parse(line.decode("utf-8", "surrogateescape"))
 
 
 def _parse(text: str) -> Any:
-    """Of a key that an object has twice, the first counts."""
+    """The value of a JSON text. Of a key that an object has twice the first counts, as for Polars."""
     return json.loads(
         text,
         parse_int=lambda digits: int(digits) if len(digits) < 20 else digits,
@@ -55,6 +58,11 @@ def _parse(text: str) -> Any:
 
 
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a dict; of several with one key the first.
+
+    >>> _first_of_each([("a", 1), ("b", 2), ("a", 3)])
+    {'a': 1, 'b': 2}
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
         values.update(reversed(pairs))
@@ -62,6 +70,7 @@ def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _names(values: Iterable[Any]) -> list[str] | None:
+    """The keys of all rows, nested ones with dots; None if there is no row."""
     names: dict[str, None] = {}
 
     def walk(row: dict[str, Any], prefix: str) -> None:
@@ -77,6 +86,8 @@ def _names(values: Iterable[Any]) -> list[str] | None:
 
 
 def _names_of_lines(file: IO[bytes]) -> list[str] | None:
+    """The keys in the first MiB of lines."""
+
     def values() -> Iterator[Any]:
         for line in (file.read(1 << 20) + file.readline()).split(b"\n"):
             try:
@@ -90,11 +101,12 @@ def _names_of_lines(file: IO[bytes]) -> list[str] | None:
 def _as_text(value: Any) -> str | None:
     """A JSON scalar as text; of a list the first messaging session's id."""
     if isinstance(value, list):
-        ours = (v for v in value if isinstance(v, str) and v.startswith("0Mw"))
+        ours = (v for v in value if isinstance(v, str) and v.startswith(SESSION_ID_PREFIX))
         return next(ours, None)
     if value is None or isinstance(value, str):
         return value
-    if value != value:  # NaN, which some write for no value
+    # Some write NaN for no value.
+    if value != value:
         return None
     if isinstance(value, float):
         return to_digits(value)
@@ -104,7 +116,7 @@ def _as_text(value: Any) -> str | None:
 def _batch(
     rows: list[tuple[int, Any]], names: Sequence[str], malformed: list[tuple[int, str]]
 ) -> RawBatch:
-    """Rows one by one: for what the fast way can't read, and to find which line it was."""
+    """A batch of numbered rows, one by one; `malformed` gets those that are no rows."""
     kept: list[int] = []
     columns: dict[str, list[str | None]] = {name: [] for name in names}
     for number, row in rows:
@@ -125,6 +137,7 @@ def _batch(
 
 
 def _slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
+    """The rows line by line: for blocks that the fast way can't read, and to find a broken line."""
     rows: list[tuple[int, Any]] = []
     malformed: list[tuple[int, str]] = []
     for number, line in enumerate(block.split(b"\n"), first):
@@ -133,33 +146,45 @@ def _slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
         try:
             value = _value(line)
         except (ValueError, RecursionError) as error:
-            said = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
-            malformed.append((number, f"not JSON: {said}"))
+            problem = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
+            malformed.append((number, f"not JSON: {problem}"))
             continue
         rows.extend((number, row) for row in _rows([value]))
     return _batch(rows, names, malformed)
 
 
-def _schema(block: bytes, names: Sequence[str]) -> "dict[str, pl.DataType] | None":
-    """The needed columns with the types that the first lines have; text where they have none."""
-    import polars as pl
-
-    types = {
-        str: pl.String(),
-        bool: pl.Boolean(),
-        int: pl.Int64(),
-        float: pl.Float64(),
-        list: pl.List(pl.String),
-    }
-    samples = []
+def _samples(block: bytes) -> list[dict[str, Any]]:
+    """The first rows of a block."""
+    found = []
     for line in block[: 1 << 16].splitlines()[:32]:
         try:
-            samples.append(_value(line))
+            found.append(_value(line))
         except (ValueError, RecursionError):
             continue
+    return [row for row in found if isinstance(row, dict)]
+
+
+def _schema(block: bytes, names: Sequence[str]) -> "dict[str, pl.DataType] | None":
+    """The types with which Polars is to read the needed columns.
+
+    A column has the type of its first value in the first rows, and is text if there it has none. A name
+    with dots may be a key itself or lead into structs: it is looked for as both. For the names `Seq`
+    and `sender.role` and the row `{"Seq": 7, "sender": {"role": "Agent", "subject": "me"}}`:
+
+        Seq           Int64
+        sender.role   String
+        sender        Struct(role: String)       subject is not decoded
+
+    None if a value is of no such type, or a name would be both a column and a struct.
+    """
+    import polars as pl
+
+    types = {str: pl.String(), bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}
+    types[list] = pl.List(pl.String)
+    samples = _samples(block)
     tree: dict[str, Any] = {}
     for name in names:
-        found = (look_up(row, name) for row in samples if isinstance(row, dict))
+        found = (look_up(row, name) for row in samples)
         value = next((v for v in found if v is not None), "")
         kind = types.get(type(value))
         if kind is None or name in tree:
@@ -183,7 +208,7 @@ def _schema(block: bytes, names: Sequence[str]) -> "dict[str, pl.DataType] | Non
 
 
 def _fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
-    """The columns of a block in which every line is one plain row, else None."""
+    """The columns of a block in which every line is one plain row; None for any other."""
     if f'"{_PAGE}"'.encode() in block:
         return None
     import polars as pl
@@ -214,13 +239,17 @@ def _fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
         if pa.types.is_large_string(column.type) and _is_dubious(column):
             return None
         if pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() >= 2.0**53:
-            return None  # among them may be a whole number that a float does not hold
+            # Among the values may be a whole number that a float does not hold.
+            return None
         columns[name] = column
     return columns
 
 
 def _is_dubious(column: pa.LargeStringArray) -> bool:
-    """Whether a text may have been made of an object or a list, or of half a character."""
+    """Whether a text may stand for an object, a list or half a character.
+
+    Polars gives objects and lists in a column of text as their JSON, and half a character as a zero byte.
+    """
     offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset :][: len(column) + 1]
     data = np.frombuffer(column.buffers()[2] or b"", np.uint8)
     first = data[offsets[:-1][offsets[:-1] < offsets[1:]]]
@@ -248,7 +277,7 @@ def _decode_lines(
 
 
 def _document(file: IO[bytes]) -> list[Any]:
-    """The rows of a JSON document: a page of the Connect REST resource, or an array of pages or rows."""
+    """The rows of a JSON document: one page of Connect REST, or an array of pages or rows."""
     value = _parse(file.read().decode("utf-8-sig"))
     return list(_rows(value if isinstance(value, list) else [value]))
 

@@ -1,4 +1,7 @@
-"""Files of lines: where a part begins and ends, and blocks of whole lines."""
+"""Files of lines: where a part begins and ends, and blocks of whole lines.
+
+A line belongs to the part in which it begins, so each line is in one part, wherever a file is cut.
+"""
 
 import io
 from collections.abc import Callable, Iterator
@@ -11,9 +14,15 @@ from transforms.reading.formats.parts import Open, Part
 
 
 def line_start(file: IO[bytes], offset: int, size: int) -> int:
-    """Where the first line begins that begins at `offset` or later."""
+    r"""Where the first line begins that begins at `offset` or later; `size` if there is none.
+
+    >>> file = io.BytesIO(b"one\ntwo\nthree")
+    >>> [line_start(file, offset, 13) for offset in (0, 1, 4, 5, 9)]
+    [0, 4, 4, 8, 13]
+    """
     if offset <= 0:
         return 0
+    # A line end at the byte before `offset` makes `offset` itself the place.
     file.seek(offset - 1)
     while block := file.read(1 << 16):
         newline = block.find(b"\n")
@@ -23,7 +32,7 @@ def line_start(file: IO[bytes], offset: int, size: int) -> int:
 
 
 def read_exactly(file: IO[bytes], count: int | None) -> Iterator[bytes]:
-    """The next `count` bytes (None: all) in blocks."""
+    """The next `count` bytes of a file, or all if None, in blocks."""
     while count is None or count > 0:
         block = file.read(parts.BLOCK_BYTES if count is None else min(parts.BLOCK_BYTES, count))
         if not block:
@@ -34,7 +43,11 @@ def read_exactly(file: IO[bytes], count: int | None) -> Iterator[bytes]:
 
 
 def line_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, each block whole lines."""
+    r"""The same bytes in blocks of whole lines; only the last line may lack its line end.
+
+    >>> list(line_blocks(iter([b"one\ntw", b"o\nthr", b"ee"])))
+    [b'one\n', b'two\n', b'three']
+    """
     rest: list[bytes] = []
     for block in blocks:
         newline = block.rfind(b"\n") + 1
@@ -56,7 +69,7 @@ def count_lines(block: bytes) -> int:
 def line_part(
     open_file: Open, file: IO[bytes], part: Part
 ) -> tuple[Iterator[bytes], Callable[[], int]]:
-    """The bytes of the lines that begin in a part, and a function for the first one's number."""
+    """The lines that begin in a part, in blocks of bytes, and a function for the first one's number."""
     if part.end is None:
         return read_exactly(file, None), lambda: 1
     size = file.seek(0, io.SEEK_END)

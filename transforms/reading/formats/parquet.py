@@ -1,4 +1,4 @@
-"""Parquet."""
+"""Parquet: a part is a range of row groups."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +20,22 @@ from transforms.reading.formats.parts import (
     counted,
 )
 
-_REPEATING_BYTES = 8  # in Parquet, for each row
+# A text column with fewer bytes for each row must have values that repeat.
+_REPEATING_BYTES = 8
 
-_MOST_ROWS_AT_ONCE = 4  # batches' worth, in a row group of Parquet
+# A row group of more batches' worth of rows is read batch by batch.
+_MOST_ROWS_AT_ONCE = 4
 
 
 def _names(file: IO[bytes]) -> list[str]:
+    """The columns, those inside structs with dots; a list under its own name, without what is in it."""
     schema = pq.ParquetFile(file).schema
     leaves = (schema.column(i).path.split(".list.")[0] for i in range(len(schema)))
     return list(dict.fromkeys(leaves))
 
 
 def _parts(file: IO[bytes], size: int) -> list[Part]:
+    """Ranges of row groups, each some `PART_BYTES` of columns."""
     metadata = pq.ParquetFile(file).metadata
     found, start, num_bytes = [], 0, 0
     for group in range(metadata.num_row_groups):

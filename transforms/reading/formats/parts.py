@@ -20,7 +20,7 @@ BATCH_ROWS = 1 << 17
 Open = Callable[[], IO[bytes]]
 
 Decode = Callable[[], RawBatch]
-"""Makes a raw batch of bytes that have been read: the work of a format, to be done in any thread."""
+"""Makes a raw batch of bytes that have been read. Any thread may call it."""
 
 
 class Part(NamedTuple):
@@ -34,13 +34,15 @@ WHOLE = Part(0, None)
 
 
 class Format(NamedTuple):
-    """What the reader needs to know of a file format.
+    """A file format, as the functions that the reader calls.
 
     Attributes:
-      bytes_per_byte: size of the canonical columns over that of the file, roughly.
-      names: the columns of a file, nested ones with dots; None where it has no rows to tell by.
-      parts: cuts a file of so many bytes.
-      read: for a part, what gives its raw batches, with those of the named columns that the file has.
+      bytes_per_byte: size of the canonical columns divided by that of the file, roughly.
+      names: gives the columns of a file, nested ones with dots; None if only rows have names and the
+        file has no row.
+      parts: cuts a file of so many bytes into parts.
+      read: gives for a part its pieces in order; decoded, a piece has those of the named columns that
+        the file has.
     """
 
     bytes_per_byte: float
@@ -57,56 +59,71 @@ def byte_ranges(size: int) -> list[Part]:
 
 
 def column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
-    """A column under its name, or inside structs along the dots of the name."""
+    """The column under a name, or inside structs along the dots of the name; None if there is none."""
     if name in table.schema.names:
-        column = table.column(name)
+        found = table.column(name)
     else:
         top, *path = name.split(".")
         if not path or top not in table.schema.names:
             return None
-        column = table.column(top)
-        if not pa.types.is_struct(column.type):
+        found = table.column(top)
+        if not pa.types.is_struct(found.type):
             return None
         try:
-            column = pc.struct_field(column, path)
+            found = pc.struct_field(found, path)
         except pa.ArrowInvalid:
             return None
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    return column
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
     """Those of the named columns that a table has, nested ones under their names with dots."""
     found = ((name, column(table, name)) for name in names)
-    return {name: column for name, column in found if column is not None}
+    return {name: array for name, array in found if array is not None}
 
 
 class RowCounter:
-    """Row numbers of the batches of a part, counted from its first row, known only when asked for."""
+    """Numbers the rows of a part's batches; the first row's number is found when it is first asked for.
+
+    >>> counter = RowCounter(lambda: 100)
+    >>> first, second = counter.advance(3), counter.advance(4)
+    >>> first(), second()
+    (100, 103)
+    """
 
     def __init__(self, first_row: Callable[[], int]):
         self._first_row, self._before = functools.cache(first_row), 0
 
     def advance(self, rows: int) -> Callable[[], int]:
-        """Gives the number of the next row, and moves on by so many."""
+        """Gives a function for the number of the next row, and moves on by so many rows."""
         before = self._before
         self._before += rows
         return lambda: self._first_row() + before
 
 
 def already(raw: RawBatch) -> RawBatch:
-    """Decodes what had to be decoded to know where it ends."""
+    """The decoding of a batch that the reader had to decode itself, to find where it ends."""
     return raw
 
 
 def counted(first: Callable[[], int], offsets: int | np.ndarray) -> Callable[[], np.ndarray]:
-    """The numbers of the rows of a batch: so many, or at those offsets, from the first."""
+    """A function for the numbers of a batch's rows.
+
+    Args:
+      first: gives the number from which they count.
+      offsets: how many rows there are, each one after the other, or how far each is from the first.
+    """
     return lambda: first() + (np.arange(offsets) if isinstance(offsets, int) else offsets)
 
 
 def look_up(row: Any, name: str) -> Any:
-    """The value under a name in a nested dict: the whole name first, else along its dots."""
+    """The value under a name in a nested dict: under the whole name, else along its dots.
+
+    >>> look_up({"sender.role": "Agent"}, "sender.role")
+    'Agent'
+    >>> look_up({"sender": {"role": "Agent"}}, "sender.role")
+    'Agent'
+    """
     value = row.get(name)
     if value is not None or "." not in name:
         return value

@@ -1,0 +1,52 @@
+"""Files of lines, cut anywhere."""
+
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.files_of_rows import SIZES, with_sizes
+from transforms.reading.formats.lines import count_lines, line_blocks, line_part, line_start
+from transforms.reading.formats.parts import WHOLE, byte_ranges
+
+
+def test_a_line_begins_after_a_line_end():
+    data = b"one\ntwo\nthree"
+    found = [line_start(io.BytesIO(data), offset, len(data)) for offset in range(-1, 14)]
+    assert found == [0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 13, 13, 13, 13, 13]
+
+
+def test_a_block_of_lines_ends_with_a_line_end():
+    assert list(line_blocks(iter([b"a\nb", b"c", b"d\n", b"e\n\nf"]))) == [
+        b"a\n",
+        b"bcd\n",
+        b"e\n\n",
+        b"f",
+    ]
+    assert list(line_blocks(iter([]))) == []
+
+
+def test_lines_are_counted_with_a_last_one_that_has_no_end():
+    assert [count_lines(block) for block in (b"a\n", b"a\nb", b"\n\n", b"a")] == [1, 2, 2, 1]
+
+
+@given(st.text("ab\n", max_size=60).map(str.encode), SIZES, SIZES)
+def test_each_line_is_in_one_part_with_its_number(data, part_bytes, block_bytes):
+    def open_file():
+        return io.BytesIO(data)
+
+    def read(part):
+        blocks, first_line = line_part(open_file, open_file(), part)
+        text = b"".join(blocks)
+        return text, first_line()
+
+    def check():
+        parts = byte_ranges(len(data))
+        found = [read(part) for part in parts]
+        assert b"".join(text for text, _ in found) == data == read(WHOLE)[0]
+        lines = data.split(b"\n")
+        for text, number in found:
+            if text:
+                assert text.split(b"\n")[0] == lines[number - 1]
+
+    with_sizes(part_bytes, block_bytes, 1, check)

@@ -1,0 +1,182 @@
+"""An output in an object store, such as Cloud Storage: `ObjectStore`.
+
+A store exchanges nothing: each file appears at once, but one after the other. The steps, in order, for
+an output `out`:
+
+1. `prepare` takes a lease on `.out.staging` (Cloud Storage only), so that a second run is refused. It
+   carries out the plan of an earlier run, if it finds one (steps 4 to 8), and empties the staging
+   directory.
+2. The workers stage files.
+   Killed until here: `out` is the earlier output. The next run empties the staging directory.
+3. `publish` renews the lease, and writes `_plan.json` into the staging directory: the files to be moved
+   and the stale ones to be removed. Killed before that: as in step 2.
+4. It removes `out/_SUCCESS`. From here to step 7 the output is not whole, and `_SUCCESS` is missing.
+   Killed on the way: the next run, or the same bundle tried again, reads the plan and does what is left
+   of it.
+5. It moves the planned files from the staging directory to `out`.
+6. It removes the stale files.
+7. It writes `out/_SUCCESS`: the output is the new one.
+8. It removes the plan. Killed between 7 and 8: the next run repeats steps 4 to 8, which move nothing
+   any more.
+9. What else is staged is removed, and `discard` gives the lease back.
+"""
+
+import json
+import logging
+
+from transforms.errors import OutputError
+from transforms.files import check_filesystem, delete, last_updated, names_in, read, reason, rename
+from transforms.publishing.leases import LEASE_S, HeldError, Lease
+from transforms.publishing.staging import Fate, Owned, staging_of, write_file
+
+SUCCESS = "_SUCCESS"
+"""The empty file of an output that says that the set of files is whole."""
+
+# Files of a staging directory.
+_PLAN, _LEASE = "_plan.json", "_lease"
+
+
+class ObjectStore:
+    """An output in an object store.
+
+    Args:
+      output: the directory, `SCHEME://BUCKET/...`.
+    """
+
+    def __init__(self, output: str):
+        self.output = output.rstrip("/")
+        self._staging = staging_of(output)
+        self._lease: Lease | None = None
+        self._published_before: float | None = None
+
+    def prepare(self) -> None:
+        """Takes the lease, carries out the plan of an earlier run, and empties the staging directory.
+
+        Raises:
+          OutputError: the store refuses, another run has the lease, or the plan can't be carried out.
+        """
+        if self.output.count("/") < 3:
+            raise OutputError(f"{self.output}: is a whole bucket; name a directory in it")
+        try:
+            check_filesystem(self.output)
+            if self.output.startswith("gs://"):
+                self._lease = Lease(f"{self._staging}/{_LEASE}")
+            if _PLAN in names_in(self._staging):
+                self.carry_out()
+            self._drop()
+            self._published_before = self._last_published()
+        except HeldError:
+            raise OutputError(
+                f"{self.output}: another run is writing it; wait for its end, or {LEASE_S} s where it "
+                "was killed"
+            ) from None
+        except BaseException as error:
+            if self._lease:
+                self._lease.release()
+            if isinstance(error, OutputError) or not isinstance(error, Exception):
+                raise
+            raise OutputError(f"{self.output}: can't be written: {reason(error)}") from error
+
+    def publish(self, files: set[str], owned: Owned) -> None:
+        """Puts the staged files in place of those of the output that are owned.
+
+        Raises:
+          OutputError: a file is not staged, the store refuses, or another run has taken the lease. The
+            text says if publishing has begun.
+        """
+        planned = False
+        try:
+            if self._lease:
+                self._lease.renew()
+            staged, found = names_in(self._staging), names_in(self.output)
+            if files | {SUCCESS} <= found and not files & staged:
+                # The bundle has published, and is tried again.
+                return
+            planned, moved = _PLAN in staged, set[str]()
+            if planned:
+                # Of this bundle, tried again, or of an earlier run that no other run has ended yet.
+                moved = self.carry_out()
+                staged, found = names_in(self._staging), names_in(self.output)
+            if moved != files:
+                self._check_staged(files, staged | moved)
+                stale = sorted(name for name in found - files if owned(name))
+                self._plan(sorted(files), stale)
+                planned = True
+                self.carry_out()
+            self._drop()
+        except HeldError:
+            raise OutputError(
+                f"{self.output}: another run has taken it over; nothing was published"
+            ) from None
+        except Exception as error:
+            if planned:
+                raise OutputError(
+                    f"{self.output}: publishing broke off ({reason(error)}); the next run ends it, "
+                    f"{SUCCESS} is missing until then"
+                ) from error
+            if isinstance(error, OutputError):
+                raise
+            raise OutputError(f"{self.output}: can't be published: {reason(error)}") from error
+
+    def _check_staged(self, files: set[str], staged: set[str]) -> None:
+        if gone := sorted(files - staged):
+            text = f"{gone[0]} is staged no more; does another run write there?"
+            raise OutputError(f"{self.output}: {text}")
+
+    def _plan(self, files: list[str], stale: list[str]) -> None:
+        plan = {"files": files, "stale": stale}
+        write_file(f"{self._staging}/{_PLAN}", [json.dumps(plan, indent=1).encode()])
+
+    def carry_out(self) -> set[str]:
+        """Carries out the plan, or what is left of it; returns the files that it publishes.
+
+        Raises:
+          OutputError: a file of the plan is neither staged nor published.
+        """
+        plan = json.loads(read(f"{self._staging}/{_PLAN}"))
+        staged, found = names_in(self._staging), names_in(self.output)
+        if gone := sorted(set(plan["files"]) - staged - found):
+            raise OutputError(
+                f"{self.output}: an earlier run broke off and can't be ended, {gone[0]} is gone from "
+                f"{self._staging}; remove that directory and run the same again"
+            )
+        delete([f"{self.output}/{SUCCESS}"] if SUCCESS in found else [])
+        waiting = [name for name in plan["files"] if name in staged]
+        rename(
+            [f"{self._staging}/{name}" for name in waiting],
+            [f"{self.output}/{name}" for name in waiting],
+        )
+        delete([f"{self.output}/{name}" for name in plan["stale"] if name in found])
+        write_file(f"{self.output}/{SUCCESS}", [])
+        delete([f"{self._staging}/{_PLAN}"])
+        return set(plan["files"])
+
+    def discard(self) -> Fate:
+        """Empties the staging directory and gives the lease back; returns what became of the output.
+
+        A plan that was not carried out stays, with its files, for the next run.
+        """
+        try:
+            if self._lease:
+                self._lease.renew()
+            published = self._last_published() != self._published_before
+            if _PLAN in names_in(self._staging):
+                return "begun"
+            self._drop()
+            return "published" if published else "as it was"
+        except Exception:
+            # The next run empties the staging directory.
+            logging.getLogger(__name__).debug("%s stays", self._staging, exc_info=True)
+            return "unknown"
+        finally:
+            if self._lease:
+                self._lease.release()
+
+    def _last_published(self) -> float | None:
+        """When `_SUCCESS` was written, which changes with every publication; None without one."""
+        return last_updated(f"{self.output}/{SUCCESS}")
+
+    def _drop(self) -> None:
+        """Empties the staging directory, apart from the lease."""
+        names = sorted(names_in(self._staging) - {_LEASE})
+        delete([f"{self._staging}/{name}" for name in names])

@@ -1,0 +1,99 @@
+"""Where the files of an output wait to be published, and how one file is written."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Literal
+
+from transforms.errors import OutputError
+from transforms.files import check_filesystem, create, delete, is_local, reason
+
+Owned = Callable[[str], bool]
+"""Whether the run may replace or remove a file of the output directory, given by its path within."""
+
+Fate = Literal["as it was", "begun", "published", "unknown"]
+"""What a run has made of its output. "begun": the next run ends what this one has begun."""
+
+
+def staging_of(output: str) -> str:
+    """The hidden directory beside an output in which its files are staged; always the same one.
+
+    >>> staging_of("gs://bucket/metrics/")
+    'gs://bucket/.metrics.staging'
+    """
+    if not is_local(output):
+        parent, _, name = output.rstrip("/").rpartition("/")
+        return f"{parent}/.{name}.staging"
+    parent, name = os.path.split(os.path.realpath(output))
+    return os.path.join(parent, f".{name}.staging")
+
+
+def write_file(path: str, content: Iterable[bytes]) -> int:
+    """Writes a file, which appears whole or not at all, and never through a link to another file.
+
+    Args:
+      path: of any filesystem that Beam knows; a local directory is made if it does not exist.
+      content: the bytes, in pieces, which may be made one by one; an error in making them is raised
+        as it is.
+
+    Returns:
+      The size of the file, bytes.
+
+    Raises:
+      OutputError: the filesystem refuses.
+    """
+    if not is_local(path):
+        with _as_output_error(path):
+            file = create(path)
+        return _fill(file, path, content)
+    # A runner may make two attempts at a file at the same time, so each has a name of its own.
+    part = f"{path}.{uuid.uuid4().hex}.part"
+    with _as_output_error(path):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        file = open(part, "xb")  # noqa: SIM115  (`_fill` closes it)
+    try:
+        size = _fill(file, path, content)
+        with _as_output_error(path):
+            os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(part)
+        raise
+    return size
+
+
+def _fill(file: IO[bytes], path: str, content: Iterable[bytes]) -> int:
+    """Writes the content and closes the file; returns the size."""
+    size = 0
+    try:
+        for piece in content:
+            with _as_output_error(path):
+                file.write(piece)
+            size += len(piece)
+    finally:
+        with _as_output_error(path):
+            file.close()
+    return size
+
+
+@contextlib.contextmanager
+def _as_output_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each store has errors of its own
+        raise OutputError(f"{path}: can't be written: {reason(error)}") from error
+
+
+def check_file(path: str) -> None:
+    """Finds out whether a file in an object store can be written. An existing file stays as it is.
+
+    Raises:
+      OutputError: the store refuses.
+    """
+    if is_local(path):
+        return
+    with _as_output_error(path):
+        check_filesystem(path)
+        create(f"{path}.part").close()
+        delete([f"{path}.part"])
