@@ -22,7 +22,7 @@ from transforms.files import match, open_input, reason
 from transforms.reading.columns import ColumnNames
 from transforms.reading.formats import UNREADABLE, explain, format_of
 from transforms.reading.formats import parts as format_parts
-from transforms.reading.read import check_inputs
+from transforms.reading.inputs import check_inputs
 
 EXPORT = ROOT / "examples" / "export"
 
