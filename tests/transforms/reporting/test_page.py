@@ -5,6 +5,7 @@ from datetime import date
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
+from transforms.reporting.axes import MAJOR_US, count_ticks, day_ticks, time_domain, time_ticks
 
 from tests.support.page import Page
 from tests.support.summaries import (
@@ -18,7 +19,6 @@ from tests.support.summaries import (
     summary,
 )
 from transforms.reporting import durations
-from transforms.reporting.axes import MAJOR_US, count_ticks, day_ticks, time_domain, time_ticks
 from transforms.reporting.histograms import MAX_RELATIVE_ERROR
 from transforms.reporting.measures import measure
 from transforms.reporting.page import MOST_CHANNELS, element, render
