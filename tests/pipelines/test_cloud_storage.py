@@ -112,7 +112,7 @@ def test_an_input_that_is_gone_while_it_is_read(storage, run, monkeypatch):
         before = contents(storage)
         last = len(requests)
         for number, said in (
-            (1, "can't be listed: Object %s not found"),
+            (1, "no such file"),
             (last // 2, "can't be read: "),
             (last, "can't be read: "),
         ):

@@ -1,5 +1,8 @@
 """Cloud Storage as the tests use it: exports put there, requests watched, processes killed before one."""
 
+import csv
+import gzip
+import json
 import os
 import signal
 import sys
@@ -8,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fastavro
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 
@@ -48,6 +54,39 @@ def generations(storage: Storage) -> dict[str, str]:
 
 def records_of(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if "metrics-" in name}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV, without the line ends inside of fields, with which it is no file of parts."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value.replace("\n", " ") for name, value in row.items()} for row in rows]
+
+
+def write_as(suffix: str, rows: list[dict[str, str]], path: Path) -> bytes:
+    """The rows in a format, several parts of it where it can be read in parts."""
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=50)
+        return path.read_bytes()
+    if suffix == ".avro":
+        # No name of a record field has a dot.
+        rows = [{name.replace(".", "_"): value for name, value in row.items()} for row in rows]
+        fields = [{"name": name, "type": "string"} for name in rows[0]]
+        schema = {"type": "record", "name": "row", "fields": fields}
+        with path.open("wb") as file:
+            fastavro.writer(file, schema, rows, sync_interval=2000)
+        return path.read_bytes()
+    if suffix.startswith(".csv"):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        content = path.read_bytes()
+    elif suffix.startswith(".json") and "l" not in suffix:
+        content = json.dumps(rows).encode()
+    else:
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return gzip.compress(content) if suffix.endswith(".gz") else content
 
 
 def watch(

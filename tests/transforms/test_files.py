@@ -1,6 +1,7 @@
 """Files of any filesystem: what is listed, read, written, moved and deleted."""
 
 import datetime
+import functools
 import http.client
 import os
 import socket
@@ -12,8 +13,14 @@ import requests
 import urllib3
 from apache_beam.io.filesystem import BeamIOError
 
+from tests.support.cli import ROOT
+from tests.support.cloud import MESSAGES, read_rows, watch, write_as
 from transforms import files
 from transforms.errors import InputError
+from transforms.reading.columns import ColumnNames
+from transforms.reading.formats import UNREADABLE, explain, format_of
+from transforms.reading.formats import parts as format_parts
+from transforms.reading.inputs import check_inputs
 
 
 @pytest.fixture(params=["local", "gs://"])
@@ -206,3 +213,87 @@ LOGIN = (
 )
 def test_one_line_for_an_error(error, line):
     assert files.reason(error) == line
+
+
+# What formats get of a file of Cloud Storage.
+
+
+def read(path: str) -> list[tuple[str, int, dict[str, list]]]:
+    """The path of each piece of a file of messages, the number of its rows, and its columns."""
+    names = ColumnNames.of("messages")
+    check_inputs([path], names)
+    found = []
+    for matched, size in files.match(path):
+        file_format, open_file = format_of(matched), functools.partial(files.open_input, matched)
+        try:
+            with open_file() as file:
+                parts = file_format.parts(file, size)
+            for part in parts:
+                for decode in file_format.read(open_file, part, names.all()):
+                    raw = decode()
+                    columns = {name: column.to_pylist() for name, column in raw.columns.items()}
+                    found.append((matched, raw.num_rows, columns))
+        except UNREADABLE as error:
+            raise explain(matched, error) from error
+    return found
+
+
+@pytest.mark.service
+@pytest.mark.parametrize(
+    "suffix",
+    [".avro", ".parquet", ".csv", ".csv.gz", ".json", ".json.gz", ".jsonl", ".ndjson.gz"],
+)
+def test_reads_each_format_in_parts(suffix, storage, tmp_path, monkeypatch):
+    monkeypatch.setattr(format_parts, "PART_BYTES", 4096)
+    path = tmp_path / f"messages{suffix}"
+    rows = read_rows(ROOT / "examples" / "export" / "conversation_entries.csv")
+    content = write_as(suffix, rows, path)
+    path.write_bytes(content)
+    storage.put(f"in/deep/messages{suffix}", content)
+    local, remote = read(str(path)), read(storage.path(f"in/*/messages{suffix}"))
+    assert len(local) > 1 or suffix.endswith(".gz") or suffix == ".json"
+    assert {one[0] for one in remote} == {storage.path(f"in/deep/messages{suffix}")}
+    assert [one[1:] for one in remote] == [one[1:] for one in local]
+    assert sum(num_rows for _, num_rows, _ in local) == len(rows)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".jsonl", ".json", ".parquet", ".avro"])
+def test_a_file_that_is_gone_while_it_is_read(suffix, storage, tmp_path, monkeypatch):
+    """Whenever that is, there is one line: which file, what the store says, what to do."""
+    rows = [
+        dict(zip(MESSAGES.split(","), ["s1-0", "m", "2024-10-01T12:00:00Z", "Agent"], strict=True))
+    ]
+    content = write_as(suffix, rows, tmp_path / f"m{suffix}")
+    path = storage.path(f"m{suffix}")
+    found = set()
+    for number in range(1, 50):
+        storage.put(f"m{suffix}", content)
+        left = number
+
+        def look(request: Any) -> None:
+            nonlocal left
+            if f"m{suffix}" in request.url:
+                left -= 1
+                if not left:
+                    storage.delete(f"m{suffix}")
+
+        with monkeypatch.context() as patch:
+            watch(look, patch)
+            try:
+                read(path)
+            except InputError as error:
+                assert left <= 0
+                found.add(str(error))
+            else:
+                assert left > 0
+                break
+    else:
+        pytest.fail("too many requests")
+    said = [
+        "can't be listed: Object %s not found",  # so the emulator says
+        "no such file",
+        "can't be read: the store answers 404",
+        "can't be read: reading broke off (the store answers 404); run the same again",
+    ]
+    assert found == {f"{path}: {text}" for text in said}

@@ -1,10 +1,16 @@
 """What an output is: its files, its columns, how its rows are made. Pure; no Beam."""
 
 import dataclasses
+import datetime
 from collections.abc import Callable
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.batches import MAX_VALUE
+from transforms.errors import OutputError
+from transforms.instants import EPOCH
 
 
 class Sessions(Protocol):
@@ -61,3 +67,33 @@ class Output:
     def select(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns of a batch that these rows are made of; it may have columns for other outputs."""
         return batch.select([name for name in batch.schema.names if name in self.layout.names])
+
+
+def check_rows(output: Output, batch: pa.RecordBatch) -> None:
+    """Checks the batch that the rows of an output are made of.
+
+    Raises:
+      OutputError: a row would not be as the schema requires.
+    """
+
+    def fail(what: str) -> None:
+        raise OutputError(f"{output.files}: a row {what}; nothing was published")
+
+    values = [field.name for field in batch.schema if field.type == pa.int32()]
+    bounds = {name: (0, MAX_VALUE) for name in values}
+    bounds["ended_at_us"] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
+    for field in batch.schema:
+        column = batch.column(field.name)
+        if column.null_count and not output.layout.field(field.name).nullable:
+            fail(f"without {field.name}")
+        if field.name in bounds and len(batch):
+            least, most = bounds[field.name]
+            found = pc.min_max(column.cast(pa.int64())).as_py()
+            if not least <= found["min"] <= found["max"] <= most:
+                fail(f"with {field.name} out of range")
+    if pc.any(pc.equal(batch.column("session_id"), "")).as_py():
+        fail("with an empty session_id")
+
+
+def _micros(utc: datetime.datetime) -> int:
+    return (utc - EPOCH.replace(tzinfo=None)) // datetime.timedelta(microseconds=1)

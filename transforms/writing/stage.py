@@ -18,10 +18,10 @@ from transforms.publishing.staging import staging_of, write_file
 from transforms.writing.destinations import Destination, RejectsPlace, file_name
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
+from transforms.writing.outputs import check_rows
 from transforms.writing.records import RECORDS_OUTPUT
 from transforms.writing.rejects import REJECTS_NAME, encode_rejects
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
-from transforms.writing.tables import check_rows
 
 Written = tuple[str, str, int]
 """A staged file: what its rows are (`Output.files`, or `REJECTS`), its path in the directory that is

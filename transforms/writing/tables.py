@@ -9,9 +9,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from schemas import avro_schema, bigquery_schema
 from transforms.bigquery import (
     TYPE_NAMES,
@@ -24,7 +21,6 @@ from transforms.bigquery import (
     retry_briefly,
 )
 from transforms.errors import OutputError
-from transforms.folding.metrics import MAX_VALUE
 from transforms.instants import DAY_US, EPOCH
 from transforms.writing.encoders import encode_avro
 from transforms.writing.outputs import Output
@@ -206,36 +202,6 @@ class _Jobs:
         """The result of a statement that is run once."""
         start = functools.partial(self.client.query, statement, job_retry=None)
         return self.once(name, start).result()
-
-
-def check_rows(output: Output, batch: pa.RecordBatch) -> None:
-    """Checks the batch that the rows of an output are made of.
-
-    Raises:
-      OutputError: a row would not be as the schema requires.
-    """
-
-    def fail(what: str) -> None:
-        raise OutputError(f"{output.files}: a row {what}; nothing was published")
-
-    values = [field.name for field in batch.schema if field.type == pa.int32()]
-    bounds = {name: (0, MAX_VALUE) for name in values}
-    bounds["ended_at_us"] = _micros(datetime.datetime.min), _micros(datetime.datetime.max)
-    for field in batch.schema:
-        column = batch.column(field.name)
-        if column.null_count and not output.layout.field(field.name).nullable:
-            fail(f"without {field.name}")
-        if field.name in bounds and len(batch):
-            least, most = bounds[field.name]
-            found = pc.min_max(column.cast(pa.int64())).as_py()
-            if not least <= found["min"] <= found["max"] <= most:
-                fail(f"with {field.name} out of range")
-    if pc.any(pc.equal(batch.column("session_id"), "")).as_py():
-        fail("with an empty session_id")
-
-
-def _micros(utc: datetime.datetime) -> int:
-    return (utc - EPOCH.replace(tzinfo=None)) // datetime.timedelta(microseconds=1)
 
 
 def _described(table: Table, output: Output) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.raw_rows import MESSAGE, NOON, NOON_US, SESSION, messages, one, raw, sessions
 from transforms.batches import AGENT, BOT, END_USER, MESSAGES, NO_SEQUENCE, SESSIONS, Reject
 from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.normalize import normalize_channels, normalize_messages
+from transforms.reading.normalize import normalize_channels, normalize_messages, normalize_records
 
 
 def test_a_message():
@@ -198,3 +198,21 @@ def test_channels():
     assert table == {"c": "Enhanced"}
     assert rejects == [Reject("f", 13, "channel_id_missing", "", None, None)]
     assert counts == {"channels_read": 3, "channels_rejected_channel_id_missing": 1}
+
+
+def test_records_are_normalized():
+    raw = RawBatch(
+        {
+            "MessagingSessionId": pa.array(["0Mwbb000007MGoT", "0Mwbb000007MGoTCAW"]),
+            "MessagingSessionMetricType": pa.array(["MaxAgentResponseTime", "AgentMessageCount"]),
+            "MessagingSessionMetricValue": pa.array([42.0, 0.0]),
+        },
+        2,
+        lambda: np.array([2, 3]),
+    )
+    batch, rejects, counts = normalize_records(raw, ColumnNames.of("records"), "f")
+    assert batch.to_pylist() == [
+        {"session_id": "0Mwbb000007MGoTCAW", "metric_type": 4, "value": 42},
+        {"session_id": "0Mwbb000007MGoTCAW", "metric_type": 0, "value": 0},
+    ]
+    assert (rejects, counts) == ([], {"records_read": 2})

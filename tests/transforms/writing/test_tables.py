@@ -18,7 +18,7 @@ from transforms.errors import OutputError
 from transforms.writing import tables as table_output
 from transforms.writing.encoders import encode_avro
 from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.tables import RECORDS_PER_UPLOAD, TableRange, _groups, _joined, check_rows
+from transforms.writing.tables import RECORDS_PER_UPLOAD, TableRange, _groups, _joined
 
 DAY_US = 86_400_000_000
 TABLE = Table("p", "d", "t")
@@ -94,30 +94,6 @@ def test_files_are_uploaded_as_one(tmp_path):
     (tmp_path / "ab").write_bytes(b"not Avro")
     with pytest.raises(OutputError, match="ab: is not as it was written"):
         _joined(RECORDS_OUTPUT, [str(tmp_path / "ab")])
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "said"),
-    [
-        ("session_id", None, "metrics: a row without session_id"),
-        ("session_id", "", "metrics: a row with an empty session_id"),
-        ("ended_at_us", None, "metrics: a row without ended_at_us"),
-        ("ended_at_us", 253_402_300_800_000_000, "metrics: a row with ended_at_us out of range"),
-        ("AgentMessageCount", None, "metrics: a row without AgentMessageCount"),
-        ("MaxAgentResponseTime", -1, "metrics: a row with MaxAgentResponseTime out of range"),
-        ("MaxAgentResponseTime", 10**9, "metrics: a row with MaxAgentResponseTime out of range"),
-    ],
-)
-def test_records_that_are_not_as_the_schema_says(column, value, said):
-    good = metrics(["a", "b"])
-    check_rows(RECORDS_OUTPUT, good)
-    check_rows(RECORDS_OUTPUT, good[:0])
-    rows = good.to_pylist()
-    rows[1][column] = value
-    bad = pa.RecordBatch.from_pylist(rows, pa.schema([f.with_nullable(True) for f in good.schema]))
-    with pytest.raises(OutputError) as caught:
-        check_rows(RECORDS_OUTPUT, bad)
-    assert str(caught.value) == f"{said}; nothing was published"
 
 
 def test_no_table_is_loaded_with_them(tmp_path):

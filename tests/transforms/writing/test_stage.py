@@ -1,0 +1,48 @@
+"""What is staged, and what is given of it to be published."""
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from tests.support.cli import output_bytes
+from tests.support.metrics import make_small, metrics, samples
+from transforms import Metrics
+from transforms.batches import Reject
+from transforms.collections import REJECTS
+from transforms.writing.destinations import Destination, RejectsPlace
+from transforms.writing.records import RECORDS_OUTPUT
+from transforms.writing.rejects import encode_rejects
+from transforms.writing.stage import StageFiles, StageRejects
+
+SOME = [Reject("b.csv", row, "malformed_row", "", None, None) for row in (2, 1)]
+
+
+@pytest.mark.parametrize(("within", "path"), [("a/b", "a/b/"), ("", "")])
+@pytest.mark.parametrize("rejects", [SOME, []], ids=len)
+def test_rejects(rejects, within, path, tmp_path):
+    place = RejectsPlace(str(tmp_path / "out"), within)
+    name = f"{path}rejects-00000-of-00001.jsonl"
+    with Pipeline(runner="FnApiRunner") as pipeline:
+        staged = pipeline | beam.Create(rejects) | StageRejects(place)
+        assert_that(staged, equal_to([(REJECTS, name, 2)] if rejects else []))
+    expected = {f".out.staging/{name}": encode_rejects(SOME)} if rejects else {}
+    assert output_bytes(tmp_path) == expected
+
+
+def test_each_file_of_each_output(tmp_path, monkeypatch):
+    make_small(monkeypatch, sessions_per_file=2, sampled=1)
+    batch = metrics(["a", "b", "c"])
+    destination = Destination(output=RECORDS_OUTPUT, directory=str(tmp_path / "out"))
+    with Pipeline(runner="FnApiRunner") as pipeline:
+        found = Metrics(
+            pipeline | "Batches" >> beam.Create([batch]).with_output_types(pa.RecordBatch),
+            pipeline | "Rejects" >> beam.Create([]),
+            pipeline | "Counts" >> beam.Create([]),
+            pipeline | "Samples" >> beam.Create(samples([batch])),
+        )
+        staged = found | StageFiles([destination], "csv", by_day=False)
+        names = ["metrics-00000-of-00002.csv", "metrics-00001-of-00002.csv"]
+        assert_that(staged, equal_to([("metrics", names[0], 6), ("metrics", names[1], 12)]))
+    assert list(output_bytes(tmp_path / ".out.staging")) == names
