@@ -55,7 +55,8 @@ def test_lines_are_broken_where_a_day_has_no_time():
         *((0, SECOND_US), (1, 2 * SECOND_US), (1.5, None)),
         *((5, SECOND_US), (5.5, None)),
     ]
-    assert charts.draw(spec, WIDE).count("M") >= 4
+    lines = re.findall(r'mark-line[^>]*><path d="([^"]*)"', charts.draw(spec, WIDE))
+    assert [(line.count("M"), line.count("L")) for line in lines] == [(2, 1), (2, 1)]
 
 
 BARS = [(714_285, SECOND_US, 1), (SECOND_US, 1_414_213, 4), (1_414_213, 100_000 * SECOND_US, 2)]
@@ -67,6 +68,7 @@ BARS = [(714_285, SECOND_US, 1), (SECOND_US, 1_414_213, 4), (1_414_213, 100_000 
     [
         (60 * SECOND_US, 300 * SECOND_US, {WIDE: ["end", "start"], NARROW: ["end", "start"]}),
         (0, 3, {WIDE: ["start", "start"], NARROW: ["start", "start"]}),
+        (60 * SECOND_US, 3 * HOUR_US, {WIDE: ["end", "start"], NARROW: ["end", "end"]}),
         (DAY_US, DAY_US, {WIDE: ["end", "end"], NARROW: ["end", "end"]}),
     ],
 )
