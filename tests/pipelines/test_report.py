@@ -21,12 +21,11 @@ from transforms.batches import SUMMARIES
 from transforms.reading.columns import ColumnNames, RawBatch
 from transforms.reading.normalize import normalize_summaries
 from transforms.reporting.measures import measure
-from transforms.reporting.page import render
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT as KIND
 
 SESSIONS = contact_centre(days=10, sessions=600)
-PAGE = render(measure(SESSIONS, "Europe/Berlin")).encode()
+PAGE = ReportPage("").render(measure(SESSIONS, "Europe/Berlin"))
 ZONE = ("--report_time_zone", "Europe/Berlin")
 
 
@@ -228,7 +227,8 @@ def test_page_of_a_run_is_that_of_its_summaries(asked, source, tmp_path, capsys)
         "response_from=first_message bots=answer late_messages=include": report.sessions
     }
     page = pages[0].read_text("utf-8")
-    assert page == render(report, counts, {"Range": RANGES[asked]})
+    settings = (("Range", RANGES[asked]),)
+    assert page.encode() == ReportPage("", settings=settings).render(report, counts)
     if not asked:
         rejected = Page(page).table("Rows that could not be used").rows
         assert rejected == [["messages", "sent_at_invalid", "1", "3.8 %"]]

@@ -68,3 +68,9 @@ class Page(html.parser.HTMLParser):
     def table(self, caption: str) -> Table:
         (found,) = (table for table in self.tables if caption in table.caption)
         return found
+
+
+def axis_labels(svg: str) -> list[list[str]]:
+    """The names on the axes of a chart: those of each axis, in the order of the drawing."""
+    axes = re.findall(r'role-axis-label">(.*?)</g>', svg)
+    return [re.findall(r">([^<]*)</text>", axis) for axis in axes]

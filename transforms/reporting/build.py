@@ -6,17 +6,20 @@ from collections.abc import Iterable
 import apache_beam as beam
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.plumbing import coders  # noqa: F401  (registers the coder)
-from transforms.reporting.measures import Report, empty, measure, merge
+# Imported to register the coder.
+from transforms.plumbing import coders  # noqa: F401
+from transforms.reporting.measures import Report, measure
 
 
-@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+# Beam sets attributes and hashes.
+@dataclasses.dataclass(eq=False)
 class BuildReport(beam.PTransform):
-    """Measures sessions, batch by batch, and adds up what was found.
+    """Makes a report of each batch of summaries and adds the reports up.
 
-    Takes a PCollection of `pa.RecordBatch`, schema `messaging_session_summary`, each session once;
-    gives one `Report`, also where there are no batches. Bounded. The batches stay where they are: what
-    travels is as large as a histogram for each day, hour of the week and channel type.
+    Takes a bounded PCollection of `pa.RecordBatch`, schema `messaging_session_summary`, each session
+    once; gives one `Report`, also where there are no batches. The batches stay where they are: only
+    reports travel, and a report is as large as a histogram for each day, hour of the week and channel
+    type.
 
     Attributes:
       zone: IANA name of the time zone of days and hours.
@@ -43,19 +46,19 @@ class _Merge(beam.CombineFn):
         self._zone = zone
 
     def create_accumulator(self) -> list[Report]:
-        return [empty(self._zone)]
+        return [Report.empty(self._zone)]
 
     def add_input(self, mutable_accumulator: list[Report], element: Report) -> list[Report]:
         return self._compacted([*mutable_accumulator, element])
 
     def merge_accumulators(self, accumulators: Iterable[list[Report]]) -> list[Report]:
-        return [merge((one for many in accumulators for one in many), self._zone)]
+        return [Report.merge((one for many in accumulators for one in many), self._zone)]
 
     def compact(self, accumulator: list[Report]) -> list[Report]:
-        return [merge(accumulator, self._zone)]
+        return [Report.merge(accumulator, self._zone)]
 
     def extract_output(self, accumulator: list[Report]) -> Report:
-        return merge(accumulator, self._zone)
+        return Report.merge(accumulator, self._zone)
 
     def _compacted(self, reports: list[Report]) -> list[Report]:
         return self.compact(reports) if len(reports) > self._MOST else reports

@@ -6,40 +6,19 @@ same bytes on every machine. The page shows the texts in its own font, and the c
 they follow the page's light, dark and print styles.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from transforms.instants import DAY_US, SECOND_US
-from transforms.reporting import durations
-from transforms.reporting.histograms import LADDER_US
+from transforms.reporting import axes
+from transforms.reporting.axes import MAJOR_US, Spec, day_ms, time_domain, time_ticks
 
 WIDE, NARROW = 880, 360
 """The widths of a chart as drawn, in pixels: for a desk or paper, and for a telephone."""
 
-MAJOR_US = (
-    *(SECOND_US * n for n in (1, 10, 60, 600, 3600)),
-    *(DAY_US * n for n in (1, 7, 30, 365)),
-)
-"""The first choice for ticks of a logarithmic axis of times."""
-
-Spec = dict[str, Any]
-"""A part of a Vega-Lite specification; a whole one lacks its width, which `draw` adds."""
-
-Marks = Sequence[tuple[int, int]]
-
 _VEGA_LITE = "6.4"
-
-_FINE_US = (*LADDER_US, MAJOR_US[-1])
-
-# With fewer days an axis would make walls of its bars.
-_LEAST_DAYS = 7
 
 # More days are drawn as an area instead of bars with gaps.
 _FEW_DAYS = 92
-
-_ROW_PIXELS = 26
 
 _CONFIG: Spec = {
     "aria": False,
@@ -68,7 +47,7 @@ def draw(spec: Spec, width: int) -> str:
     """Draws a chart as an SVG element, which the page scales to the width that it has.
 
     Args:
-      spec: from one of the functions below.
+      spec: a whole chart from one of the functions below, which lacks its width only.
       width: `WIDE` or `NARROW`.
     """
     # The import takes time, which a run without a page should not spend.
@@ -112,80 +91,6 @@ def _layer(mark: str, rows: Iterable[Spec], look: Spec, **channels: str | Spec) 
     return {"data": {"values": list(rows)}, "mark": {"type": mark, **look}, "encoding": encoding}
 
 
-# Axes
-
-
-def _days(first: int, last: int, step: int) -> Spec:
-    """An axis of days since 1970-01-01, which has its labels at the middle of a day.
-
-    Vega puts a label at the midnight that begins the day. Here all is drawn half a day earlier, so that
-    the midnight is in the middle.
-    """
-    days = max(last + step - first, _LEAST_DAYS)
-    start = first - (days - (last + step - first)) // 2
-    axis = {
-        "grid": False,
-        # By week, the ticks are those of months and years.
-        "format": "%-d %b" if step == 1 else {"year": "%Y", "quarter": "%b", "month": "%b"},
-        # More ticks than days would be hours.
-        "tickCount": {"expr": f"min({days}, width / 70)"},
-    }
-    domain = {"domainMin": _ms(start), "domainMax": _ms(start + days)}
-    scale = {"type": "utc", "nice": False, **domain}
-    return {"field": "x", "type": "temporal", "scale": scale, "axis": axis}
-
-
-def _ms(day: float) -> float:
-    """A day's place on the axis of `_days`."""
-    return (day - 0.5) * (DAY_US // 1000)
-
-
-def _counts(most: int) -> Spec:
-    """A vertical axis from 0 to a round number that is at least `most`."""
-    scale = {"domain": [0, max(most, 1)], "nice": 4}
-    # More ticks than the number itself would be fractions.
-    axis = {"tickCount": min(max(most, 1), 4), "format": ",d"}
-    return {"field": "y", "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def _times(field: str, domain: tuple[int, int], ticks_us: Iterable[int]) -> Spec:
-    """A logarithmic axis of times; times beyond it are drawn at its ends."""
-    scale = {"type": "log", "domain": list(domain), "nice": False, "clamp": True}
-    axis = _labels({us: durations.short(us) for us in ticks_us})
-    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def _names(field: str, names: Sequence[str]) -> Spec:
-    """An axis of names, which need not differ; the field holds their numbers."""
-    axis = {**_labels(dict(enumerate(names))), "grid": False, "labelAngle": 0}
-    scale = {"domain": list(range(len(names))), "paddingInner": 0.06}
-    return {"field": field, "type": "ordinal", "scale": scale, "axis": axis}
-
-
-def _labels(texts: Mapping[int, str]) -> Spec:
-    return {"values": list(texts), "labelExpr": f"{json.dumps(texts)}[datum.value]"}
-
-
-def time_domain(least_us: int, most_us: int) -> tuple[int, int]:
-    """Two different times that people think in, not below 1 s, with both times between them.
-
-    For example, 42 s and 3 min 20 s are between 30 s and 5 min.
-    """
-    below = max(us for us in _FINE_US if us <= max(least_us, _FINE_US[0]))
-    above = next((us for us in _FINE_US if us >= most_us and us > below), _FINE_US[-1])
-    return (below, above) if above > below else (_FINE_US[-2], above)
-
-
-def time_ticks(domain: tuple[int, int]) -> list[int]:
-    """The times of `MAJOR_US` on an axis; where they are fewer than three, all of `LADDER_US`, too."""
-    major = [us for us in MAJOR_US if domain[0] <= us <= domain[1]]
-    fine = [us for us in _FINE_US if domain[0] <= us <= domain[1]]
-    return major if len(major) > 2 else fine
-
-
-# Charts
-
-
 def counts_by_day(series: Sequence[tuple[str, Mapping[int, int]]], step: int = 1) -> Spec:
     """A bar for each day, or where there are many days an area, of parts on top of each other.
 
@@ -206,7 +111,7 @@ def counts_by_day(series: Sequence[tuple[str, Mapping[int, int]]], step: int = 1
         for day in edges:
             top = below[day] + counts.get(day, 0)
             if top > below[day] or not few:
-                span = {"x": _ms(day + gap), "x2": _ms(day + step - gap)}
+                span = {"x": day_ms(day + gap), "x2": day_ms(day + step - gap)}
                 rows.append({**span, "y": top, "y2": below[day]})
             below[day] = top
         if few:
@@ -214,7 +119,7 @@ def counts_by_day(series: Sequence[tuple[str, Mapping[int, int]]], step: int = 1
         else:
             look = {"fill": color, "interpolate": "step-after"}
             layers.append(_layer("area", rows, look, y2="y2"))
-    return _chart(130, _days(days[0], days[-1], step), _counts(most), layers)
+    return _chart(130, axes.days(days[0], days[-1], step), axes.counts(most), layers)
 
 
 def times_by_day(
@@ -241,14 +146,14 @@ def times_by_day(
         (p90_us, {"strokeWidth": 1.5, "strokeDash": [2, 4]}),
         (median_us, {"strokeWidth": 2.25}),
     ):
-        rows: list[Spec] = [{"x": _ms(day + step / 2), "y": us} for day, us in times_us.items()]
+        rows: list[Spec] = [{"x": day_ms(day + step / 2), "y": us} for day, us in times_us.items()]
         gaps = [day + step for day in times_us if day + step not in times_us]
-        breaks = [{"x": _ms(day), "y": None} for day in gaps]
+        breaks = [{"x": day_ms(day), "y": None} for day in gaps]
         path = sorted([*rows, *breaks], key=lambda row: row["x"])
         layers.append(_layer("line", path, {**line, **look}))
         if days[1] - days[0] < _FEW_DAYS * step:
             layers.append(_layer("point", rows, point))
-    return _chart(184, _days(*days, step), _times("y", domain, time_ticks(domain)), layers)
+    return _chart(184, axes.days(*days, step), axes.times("y", domain, time_ticks(domain)), layers)
 
 
 def distribution(
@@ -262,7 +167,7 @@ def distribution(
       color: of the bars.
     """
     domain = (bars[0][0], bars[-1][1])
-    x = _times("x", domain, [us for us in MAJOR_US if domain[0] <= us <= domain[1]])
+    x = axes.times("x", domain, [us for us in MAJOR_US if domain[0] <= us <= domain[1]])
     x["axis"] |= {"grid": False, "ticks": True, "tickSize": 5, "labelPadding": 4}
     rows = [{"x": start, "x2": end, "y": number} for start, end, number in bars if number]
     layers = [_layer("rect", rows, {"fill": color, "x2Offset": -1}, x2="x2", y2={"datum": 0})]
@@ -279,7 +184,7 @@ def distribution(
         }
         layers.append(_layer("rule", row, rule, y={"value": line - 5}, y2={"value": "height"}))
         layers.append(_layer("text", row, side, y={"value": line}, text="text"))
-    return _chart(204, x, _counts(max(number for _, _, number in bars)), layers)
+    return _chart(204, x, axes.counts(max(number for _, _, number in bars)), layers)
 
 
 def heat_map(
@@ -306,7 +211,7 @@ def heat_map(
     texts = _layer("text", data, {"fontSize": 10.5}, text="text", fill="ink")
     height = 30 if len(rows) < len(columns) else 24
     return _chart(
-        34 + height * len(rows), _names("x", columns), _names("y", rows), [squares, texts]
+        34 + height * len(rows), axes.names("x", columns), axes.names("y", rows), [squares, texts]
     )
 
 
@@ -327,7 +232,7 @@ def ranges(rows: Sequence[tuple[str, int, int]], color: str, most_pixels: int) -
         _layer("point", medians, {"filled": True, "fill": color, "size": 70}),
         _layer("tick", p90s, {"orient": "vertical", "stroke": color, "size": 12}),
     ]
-    x, y = _times("x", domain, time_ticks(domain)), _names("y", [row[0] for row in rows])
+    x, y = axes.times("x", domain, time_ticks(domain)), axes.names("y", [row[0] for row in rows])
     y["axis"] |= {"labelColor": "var(--text)", "labelLimit": most_pixels}
     # The names may be wider in the font of the page, so there is more room on the left.
     return _chart(34 + 26 * len(rows), x, y, layers, left=8 + most_pixels // 10)

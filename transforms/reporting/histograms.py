@@ -1,4 +1,13 @@
-"""Sums and histograms by group, which are merged by adding whole numbers. Pure; no Beam."""
+"""Sums and histograms by group, which are merged by adding whole numbers. Pure; no Beam.
+
+A histogram counts sessions by group and by bucket of their average response time. One int64 holds both,
+the group above 12 bits for the bucket, so that one sorted array is the histogram of one group after the
+other. For example, 42 s are in bucket 776, which begins at 41.395406 s, and 1 s is in bucket 579. Two
+sessions of group 5 with 1 s and one with 42 s are
+
+    keys  [5 << 12 | 579, 5 << 12 | 776] = [21059, 21256]
+    sums  [[2], [1]]
+"""
 
 import dataclasses
 import math
@@ -8,24 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.batches import SIDES
+from transforms.instants import SECOND_US
 
 Int64s = NDArray[np.int64]
 
 SUMMED = ("sessions", "agent_messages", "end_user_messages", "bot_messages", "unanswered")
-"""What is summed up by day, by hour of the week and by channel type: the columns of `Tally.sums`."""
+"""The counts that are added up by day, by hour of the week and by channel type."""
 
 MAX_RELATIVE_ERROR = 0.01
-"""Of a percentile: no bucket is wider than twice that share of its lower edge; see `EDGES_US`."""
+"""The relative error of a percentile: no bucket is wider than twice this share of its lower edge."""
 
 _PER_WIDTH = 50
 
-_LONGEST_US = 1 << 58  # some thousands of years
+# Some thousands of years.
+_LONGEST_US = 1 << 58
 
 BAR_EDGES_US = tuple(math.isqrt(10**12 << k) for k in range(44))
-"""From 1 s, each the square root of two times the one before: what a bar of the distribution spans."""
+"""Where the bars of the distribution begin: at 1 s, then at 1.4 (the root of 2) times the edge before."""
 
 LADDER_US = tuple(
-    seconds * 1_000_000
+    seconds * SECOND_US
     for seconds in (
         *(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800),
         *(86400, 172800, 604800, 2592000),
@@ -46,9 +57,9 @@ def _edges_us() -> Int64s:
 
 
 EDGES_US = _edges_us()
-"""Where the buckets of the histograms begin: whole microseconds up to 100, then at most 2 % wide.
+"""Where the buckets of the histograms begin: each microsecond up to 100, then at most 2 % apart.
 
-All of `LADDER_US` and `BAR_EDGES_US` are among them, so that sums between those are exact.
+`LADDER_US` and `BAR_EDGES_US` are among the edges, so that numbers of sessions between them are exact.
 """
 
 _MIDDLES_US = EDGES_US + (np.diff(EDGES_US, append=EDGES_US[-1] + 1) - 1) // 2
@@ -63,8 +74,8 @@ class Tally:
     """Sums by key.
 
     Attributes:
-      keys: shape (keys,), ascending, each once.
-      sums: shape (keys, sums).
+      keys: shape (keys,), ascending, each key once.
+      sums: shape (keys, sums); a row for each key.
     """
 
     keys: Int64s
@@ -79,7 +90,7 @@ class Tally:
 
     @classmethod
     def counting(cls, keys: Int64s) -> "Tally":
-        """The number of times that each key is there."""
+        """Counts how often each key occurs; the keys are in any order."""
         distinct, number = np.unique(keys, return_counts=True)
         return cls(distinct.astype(np.int64), number.astype(np.int64)[:, None])
 
@@ -94,9 +105,9 @@ class Groups:
     """Sessions by day, by hour of the week or by channel type.
 
     Attributes:
-      counts: by group, the sums named in `COUNTS`.
-      times: for each of `SIDES`, the number of sessions by group and bucket of the average response
-        time; sessions without a response are in none.
+      counts: by group, the counts in `SUMMED`.
+      times: by side (one of `SIDES`), the number of sessions by group and bucket of the average response
+        time, with keys `group << BUCKET_BITS | bucket`. A session without a response is in no bucket.
     """
 
     counts: Tally
@@ -109,7 +120,7 @@ class Groups:
 
     @classmethod
     def merge(cls, many: Sequence["Groups"]) -> "Groups":
-        """Adds them up."""
+        """Adds up the sessions of several, group by group."""
 
         def merged(tallies: list[Tally]) -> Tally:
             keys, sums = (
@@ -143,22 +154,22 @@ class Groups:
         return any(len(tally.keys) for tally in self.times.values())
 
     def rows(self) -> dict[int, dict[str, int]]:
-        """By group the counts, under their names."""
+        """By group, the counts under their names."""
         return {
             key: dict(zip(SUMMED, sums, strict=True))
             for key, sums in zip(self.counts.keys.tolist(), self.counts.sums.tolist(), strict=True)
         }
 
     def sessions_with_response(self, side: str) -> dict[int, int]:
-        """By group the number of sessions that have a response of a side; groups without are left out."""
+        """By group, the number of sessions with a response of a side; only groups that have one."""
         groups, number, _ = self._ranked(side, 100)
         return dict(zip(groups.tolist(), number.tolist(), strict=True))
 
     def percentile_us(self, side: str, percent: int) -> dict[int, int]:
-        """By group the least time that at least `percent` of its sessions do not exceed.
+        """By group, the least time that at least `percent` of its sessions do not exceed.
 
-        It differs from that of the times themselves by at most `MAX_RELATIVE_ERROR`. Groups without a
-        response are left out.
+        The time is the middle of a bucket and differs from the exact percentile by at most
+        `MAX_RELATIVE_ERROR`. Groups without a response are left out.
         """
         groups, _, times_us = self._ranked(side, percent)
         return dict(zip(groups.tolist(), times_us.tolist(), strict=True))
@@ -166,18 +177,18 @@ class Groups:
     def sessions_between(self, side: str, edges_us: Sequence[int]) -> list[int]:
         """The number of sessions, of all groups, from each edge to the next, and from the last on.
 
-        It is exact where the edges are among `EDGES_US`.
+        The numbers are exact if the edges are among `EDGES_US`.
         """
         tally = self.times[side]
         at_us = EDGES_US[tally.keys & BUCKET_MASK]
         place = np.searchsorted(np.array(edges_us, np.int64), at_us, "right")
         number = np.zeros(len(edges_us) + 1, np.int64)
-        np.add.at(
-            number, place, tally.sums[:, 0]
-        )  # whole numbers, which bincount's weights are not
+        # np.bincount would add floats.
+        np.add.at(number, place, tally.sums[:, 0])
         return number[1:].tolist()
 
     def _ranked(self, side: str, percent: int) -> tuple[Int64s, Int64s, Int64s]:
+        """The groups with a response, the number of their sessions with one, and their percentiles."""
         keys, number = self.times[side].keys, self.times[side].sums[:, 0]
         groups, first = np.unique(keys >> BUCKET_BITS, return_index=True)
         up_to = np.cumsum(number)

@@ -1,8 +1,8 @@
-"""What the report knows of sessions: sums and histograms that can be merged. Pure; no Beam.
+"""A report on sessions: sums and histograms that can be merged. Pure; no Beam.
 
-A `Report` is made of a batch of summaries by columns, and reports are merged by adding whole numbers, so
-that neither the order nor the cut of the batches makes a difference. Its size depends on the number of
-days and channel types, not on the number of sessions.
+A `Report` is made of a batch of summaries, column by column. Reports are merged by adding whole numbers,
+so neither the order nor the cut of the batches makes a difference. The size of a report depends on the
+number of days and channel types, not on the number of sessions.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.batches import SIDES
-from transforms.instants import DAY_US
+from transforms.instants import DAY_US, SECOND_US
 from transforms.policy import RULES
 from transforms.reporting.histograms import BUCKET_BITS, EDGES_US, SUMMED, Groups, Int64s, Tally
 
@@ -23,11 +23,12 @@ NOT_STATED = ""
 """The channel type of sessions that have none."""
 
 SLOWEST = 10
+"""The number of slowest sessions that a report holds at most."""
 
+_HOUR_US = 3_600 * SECOND_US
 
-_HOUR_US = 3_600_000_000
-
-_THURSDAY = 3  # the weekday of day 0, Monday being 0
+# The weekday of day 0; Monday is 0.
+_THURSDAY = 3
 
 
 class Slow(NamedTuple):
@@ -43,7 +44,7 @@ class Slow(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Report:
-    """What is known of a set of sessions; picklable.
+    """The numbers of a set of sessions; picklable.
 
     Attributes:
       zone: IANA name of the time zone of days and hours.
@@ -52,7 +53,8 @@ class Report:
         0) and the hour.
       channels: by number in `channel_types`.
       channel_types: in alphabetical order, `NOT_STATED` among them.
-      slowest: those of the longest average agent response, the longest first, at most `SLOWEST`.
+      slowest: the sessions with the longest average agent response, the longest first, at most
+        `SLOWEST`.
       policies: the rules of the response times and the number of sessions of each.
       unstarted: the number of sessions whose start is not known.
       ended_us: the first and the last end, microseconds since the epoch; None without sessions.
@@ -68,31 +70,64 @@ class Report:
     unstarted: int
     ended_us: tuple[int, int] | None
 
+    @classmethod
+    def empty(cls, zone: str) -> "Report":
+        """The report of no sessions."""
+        groups = Groups.empty()
+        return cls(zone, groups, groups, groups, (), (), {}, 0, None)
+
+    @classmethod
+    def merge(cls, reports: Iterable["Report"], zone: str) -> "Report":
+        """The report of the sessions of all reports, no session being in two of them.
+
+        Raises:
+          ValueError: a report is of another zone.
+        """
+        many = [cls.empty(zone), *reports]
+        if any(one.zone != zone for one in many):
+            raise ValueError("reports of different time zones can't be merged")
+        names = sorted({name for one in many for name in one.channel_types})
+        number = {name: index for index, name in enumerate(names)}
+        channels = [
+            one.channels.regrouped(np.array([number[name] for name in one.channel_types], np.int64))
+            for one in many
+        ]
+        policies: dict[str, int] = {}
+        for one in many:
+            for policy, sessions in one.policies.items():
+                policies[policy] = policies.get(policy, 0) + sessions
+        ends = [one.ended_us for one in many if one.ended_us]
+        return cls(
+            zone,
+            Groups.merge([one.days for one in many]),
+            Groups.merge([one.hours for one in many]),
+            Groups.merge(channels),
+            tuple(names),
+            _first_slowest(slow for one in many for slow in one.slowest),
+            dict(sorted(policies.items())),
+            sum(one.unstarted for one in many),
+            (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None,
+        )
+
     @property
     def sessions(self) -> int:
-        """How many sessions there are."""
+        """The number of sessions."""
         return int(self.days.counts.sums[:, 0].sum())
-
-
-def empty(zone: str) -> Report:
-    """The report of no sessions."""
-    groups = Groups.empty()
-    return Report(zone, groups, groups, groups, (), (), {}, 0, None)
 
 
 def measure(summaries: pa.RecordBatch, zone: str) -> Report:
     """The report of a batch.
 
     Args:
-      summaries: with the columns of `schemas/messaging_session_summary.avsc` that are named here, each
-        session once; times are not negative.
+      summaries: with the columns of `schemas/messaging_session_summary.avsc`, or at least those that
+        are named here; each session once; no time is negative.
       zone: IANA name of the time zone of days and hours.
 
     Raises:
       pa.ArrowInvalid: there is no such zone.
     """
     if not len(summaries):
-        return empty(zone)
+        return Report.empty(zone)
     ended_at = summaries.column("ended_at")
     started_at = summaries.column("started_at")
     ended_us = _local_us(ended_at, zone)
@@ -131,44 +166,15 @@ def measure(summaries: pa.RecordBatch, zone: str) -> Report:
     )
 
 
-def merge(reports: Iterable[Report], zone: str) -> Report:
-    """The report of all sessions of several, which are of one zone."""
-    many = [empty(zone), *reports]
-    if any(one.zone != zone for one in many):
-        raise ValueError("reports of different time zones can't be merged")
-    names = sorted({name for one in many for name in one.channel_types})
-    number = {name: index for index, name in enumerate(names)}
-    channels = [
-        one.channels.regrouped(np.array([number[name] for name in one.channel_types], np.int64))
-        for one in many
-    ]
-    policies: dict[str, int] = {}
-    for one in many:
-        for policy, sessions in one.policies.items():
-            policies[policy] = policies.get(policy, 0) + sessions
-    ends = [one.ended_us for one in many if one.ended_us]
-    return Report(
-        zone,
-        Groups.merge([one.days for one in many]),
-        Groups.merge([one.hours for one in many]),
-        Groups.merge(channels),
-        tuple(names),
-        _first_slowest(slow for one in many for slow in one.slowest),
-        dict(sorted(policies.items())),
-        sum(one.unstarted for one in many),
-        (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None,
-    )
-
-
 def _local_us(instants: pa.Array, zone: str) -> Int64s:
-    """Instants as a wall clock shows them, in microseconds, as if it were one of UTC."""
+    """Wall-clock time of a zone, counted in microseconds as if the clock showed UTC."""
     if zone == "UTC":
         return instants.cast(pa.int64()).to_numpy()
     return pc.local_timestamp(instants.cast(pa.timestamp("us", zone))).cast(pa.int64()).to_numpy()
 
 
 def _codes(channel_type: pa.Array) -> tuple[tuple[str, ...], Int64s]:
-    """The channel types in alphabetical order, and which of them each session has."""
+    """The channel types in alphabetical order, and for each session the number of its type."""
     encoded = channel_type.cast(pa.string()).fill_null(NOT_STATED).dictionary_encode()
     found = encoded.dictionary.to_pylist()
     names = sorted(found)
@@ -178,7 +184,7 @@ def _codes(channel_type: pa.Array) -> tuple[tuple[str, ...], Int64s]:
 
 
 def _buckets(times_us: pa.Array) -> tuple[NDArray[np.intp], Int64s]:
-    """The rows that have a time, and its bucket."""
+    """The rows that have a time, and the buckets of these times."""
     rows = np.flatnonzero(times_us.is_valid().to_numpy(zero_copy_only=False))
     found = times_us.drop_null().to_numpy()
     return rows, (np.searchsorted(EDGES_US, found, "right") - 1).astype(np.int64)

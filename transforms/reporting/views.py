@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from transforms.instants import DAY_US, SECOND_US
 from transforms.reporting import dates, durations
-from transforms.reporting.charts import Spec
+from transforms.reporting.axes import Spec
 
 SIDES = {"agent": "Agents", "end_user": "End users"}
 

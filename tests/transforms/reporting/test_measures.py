@@ -1,57 +1,25 @@
+"""What a report holds of summaries, and that reports add up."""
+
 import pickle
 import zoneinfo
 from collections import Counter
 from datetime import datetime, timedelta
 
-import apache_beam as beam
 import hypothesis.strategies as st
-import numpy as np
 import pytest
-from apache_beam.testing.util import assert_that
-from hypothesis import given, settings
+from hypothesis import given
 
+from tests.support.reports import TIMES_US, plain
 from tests.support.summaries import (
-    DAY_US,
     HOUR_US,
     SECOND_US,
     UTC,
     at,
     batch,
-    contact_centre,
     summary,
 )
-from transforms.batches import SIDES
-from transforms.reporting.build import BuildReport
-from transforms.reporting.histograms import (
-    BAR_EDGES_US,
-    EDGES_US,
-    LADDER_US,
-    MAX_RELATIVE_ERROR,
-    SUMMED,
-    Groups,
-)
-from transforms.reporting.measures import NOT_STATED, SLOWEST, Report, measure, merge
+from transforms.reporting.measures import NOT_STATED, SLOWEST, Report, measure
 
-
-def plain(report: Report) -> object:
-    """A report as values that can be compared."""
-
-    def groups(of: Groups) -> object:
-        tallies = [of.counts, *(of.times[side] for side in SIDES)]
-        return [(one.keys.tolist(), one.sums.tolist()) for one in tallies]
-
-    return [
-        (name, groups(value) if isinstance(value, Groups) else value)
-        for name, value in vars(report).items()
-    ]
-
-
-TIMES_US = st.one_of(
-    st.none(),
-    st.integers(0, 200),
-    st.integers(0, 10**7),
-    st.floats(0, 14).map(lambda power: int(10**power)),
-)
 SUMMARIES = st.lists(
     st.builds(
         summary,
@@ -80,9 +48,9 @@ def test_neither_order_nor_cut_of_the_batches_makes_a_difference(rows, zone, dat
         for a, b in zip([0, *cuts], [*cuts, len(rows)], strict=True)
     ]
     data.draw(st.randoms()).shuffle(pieces)
-    assert plain(merge(pieces, zone)) == plain(merge([whole], zone))
-    nested = merge([merge(pieces[:2], zone), merge(pieces[2:], zone)], zone)
-    assert plain(nested) == plain(merge([whole], zone))
+    assert plain(Report.merge(pieces, zone)) == plain(Report.merge([whole], zone))
+    nested = Report.merge([Report.merge(pieces[:2], zone), Report.merge(pieces[2:], zone)], zone)
+    assert plain(nested) == plain(Report.merge([whole], zone))
     assert plain(pickle.loads(pickle.dumps(nested))) == plain(nested)
 
 
@@ -111,7 +79,7 @@ def test_counts_are_those_of_a_walk_over_the_rows(rows, zone):
     assert report.channel_types == tuple(sorted(channels))
     found = {report.channel_types[i]: row for i, row in report.channels.rows().items()}
     assert {name: row["sessions"] for name, row in found.items()} == channels
-    total = report.days.together().rows().get(0, dict.fromkeys(SUMMED, 0))
+    total = report.days.total()
     assert total["agent_messages"] == sum(row["agent_messages"] for row in rows)
     assert report.policies == Counter(
         f"response_from=first_message bots={row['policy_bots']} late_messages=include"
@@ -127,47 +95,6 @@ def test_counts_are_those_of_a_walk_over_the_rows(rows, zone):
     ]
 
 
-@given(st.lists(TIMES_US.filter(lambda time: time is not None), min_size=1), st.integers(1, 100))
-def test_percentiles_are_within_the_stated_error(times_us, percent):
-    rows = [summary(str(i), 0, time_us) for i, time_us in enumerate(times_us)]
-    found = measure(batch(rows), "UTC").days.percentile_us("agent", percent)[0]
-    exact = sorted(times_us)[max(1, -(-len(times_us) * percent // 100)) - 1]
-    assert abs(found - exact) <= MAX_RELATIVE_ERROR * exact
-    if percent in (25, 50, 75, 100):  # others are no binary fractions
-        assert exact == np.percentile(times_us, percent, method="inverted_cdf")
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 10**6))
-def test_percentiles_of_many_sessions(seed):
-    times_us = np.random.default_rng(seed).lognormal(17, 2.5, 2000).astype(np.int64)
-    rows = [summary(str(i), i % 3 * DAY_US, int(t)) for i, t in enumerate(times_us)]
-    days = measure(batch(rows), "UTC").days
-    for percent in (50, 90):
-        for day in range(3):
-            exact = np.percentile(times_us[day::3], percent, method="inverted_cdf")
-            found = days.percentile_us("agent", percent)[day]
-            assert abs(found - exact) <= MAX_RELATIVE_ERROR * exact
-
-
-def test_buckets_are_no_wider_than_stated():
-    widths = np.diff(EDGES_US)
-    assert (widths > 0).all()
-    assert (widths <= np.maximum(1, EDGES_US[:-1] * 2 * MAX_RELATIVE_ERROR)).all()
-    assert len(EDGES_US) < 1 << 12
-    assert set(LADDER_US) | set(BAR_EDGES_US) <= set(EDGES_US.tolist())
-
-
-@given(st.lists(TIMES_US, min_size=1))
-def test_distribution_is_exact_at_the_times_that_people_think_in(times_us):
-    rows = [summary(str(i), 0, time_us) for i, time_us in enumerate(times_us)]
-    edges_us = [0, *LADDER_US]
-    found = measure(batch(rows), "UTC").days.sessions_between("agent", edges_us)
-    stated = [time_us for time_us in times_us if time_us is not None]
-    expected, _ = np.histogram(np.array(stated, float), [*edges_us, np.inf])
-    assert found == expected.tolist()
-
-
 def test_a_day_of_23_hours_has_no_hour_that_is_skipped():
     rows = [
         summary(str(hour), at("2024-03-30T23:30:00") + hour * HOUR_US, SECOND_US)
@@ -180,21 +107,4 @@ def test_a_day_of_23_hours_has_no_hour_that_is_skipped():
 
 def test_reports_of_two_zones_are_not_merged():
     with pytest.raises(ValueError, match="time zones"):
-        merge([measure(batch([]), "Europe/Berlin")], "UTC")
-
-
-@pytest.mark.parametrize("pieces", [0, 1, 40])
-def test_a_pipeline_gives_one_report_of_all_batches(pieces):
-    whole = contact_centre(sessions=400)
-    size = -(-len(whole) // pieces) if pieces else 0
-    batches = [whole.slice(i * size, size) for i in range(pieces)]
-    expected = plain(
-        merge([measure(one, "America/New_York") for one in batches], "America/New_York")
-    )
-
-    def check(reports):
-        assert [plain(report) for report in reports] == [expected]
-
-    with beam.Pipeline("FnApiRunner") as pipeline:
-        reports = pipeline | beam.Create(batches) | BuildReport("America/New_York")
-        assert_that(reports, check)
+        Report.merge([measure(batch([]), "Europe/Berlin")], "UTC")

@@ -1,150 +1,137 @@
-"""The page of a report: what its tables say is what went in, and it needs nothing but itself."""
+"""The page as it is written: a whole document that needs nothing but itself."""
 
-from datetime import date
-
-import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
-from transforms.reporting.axes import MAJOR_US, count_ticks, day_ticks, time_domain, time_ticks
 
 from tests.support.page import Page
-from tests.support.summaries import (
-    DAY_US,
-    MINUTE_US,
-    POLICY,
-    SECOND_US,
-    at,
-    batch,
-    contact_centre,
-    summary,
-)
-from transforms.reporting import durations
-from transforms.reporting.histograms import MAX_RELATIVE_ERROR
-from transforms.reporting.measures import measure
-from transforms.reporting.page import MOST_CHANNELS, element, render
-
-
-def page_of(rows, zone="UTC", **options) -> Page:
-    return Page(render(measure(batch(rows), zone), **options))
-
+from tests.support.reports import words
+from tests.support.summaries import DAY_US, POLICY, SECOND_US, at, batch, contact_centre, summary
+from transforms.reporting.measures import Report, measure
+from transforms.reporting.page import ReportPage, headlines, made, rejected, view_of
+from transforms.reporting.views import NONE, Code, Headline, Time
 
 ROWS = [
     summary("s1", at("2024-10-02T12:00:00"), 42 * SECOND_US, channel_type="Text"),
-    summary("s2", at("2024-10-02T23:30:00"), 8 * MINUTE_US, 5 * SECOND_US, channel_type="Text"),
+    summary("s2", at("2024-10-02T23:30:00"), 480 * SECOND_US, 5 * SECOND_US, channel_type="Text"),
     summary("s3", at("2024-10-05T08:00:00"), None, ends_unanswered=True, agent_messages=0),
 ]
 
 
-def test_numbers_per_day():
-    table = page_of(ROWS).table("Days on which sessions ended")
-    assert table.rows == [
-        ["Wed 2024-10-02", "2", "12", "4", "6", "2", "0", "0.0 %"],
-        ["Sat 2024-10-05", "1", "4", "0", "3", "1", "1", "100.0 %"],
-        ["All days", "3", "16", "4", "9", "3", "1", "33.3 %"],
+def report_of(rows, zone="UTC"):
+    return measure(batch(rows), zone)
+
+
+def render(report: Report, counts=None, settings=()) -> str:
+    return ReportPage("", settings=settings).render(report, counts).decode()
+
+
+def test_headlines():
+    sessions, messages, unanswered, agents, end_users = headlines(report_of(ROWS))
+    assert sessions == Headline("Sessions", "3", "on 2 days")
+    assert messages == Headline("Messages", "16", "4 by agents, 9 by end users, 3 by bots")
+    assert unanswered == Headline(
+        "Unanswered sessions", "1", "33.3 % ended with the end user waiting for an agent"
+    )
+    assert (agents.name, agents.value.words, agents.within.words) == (
+        *("Agents respond in", "42 s"),
+        "8 min 2 s",
+    )
+    assert agents.note == "median; 90 % of sessions within "
+    assert (end_users.name, end_users.value.words) == ("End users respond in", "5 s")
+    none = headlines(report_of([]))
+    assert [(one.value, one.note) for one in none] == [
+        ("0", "on 0 days"),
+        ("0", "0 by agents, 0 by end users, 0 by bots"),
+        ("0", "none ended with the end user waiting for an agent"),
+        (NONE, "no session has one"),
+        (NONE, "no session has one"),
     ]
 
 
-def test_days_are_those_of_the_zone():
-    table = page_of(ROWS, "Asia/Tokyo").table("Days on which sessions ended, in Asia/Tokyo")
-    assert [row[:2] for row in table.rows] == [
-        ["Wed 2024-10-02", "1"],
-        ["Thu 2024-10-03", "1"],
-        ["Sat 2024-10-05", "1"],
-        ["All days", "3"],
-    ]
-
-
-def test_times_per_day():
-    table = page_of(ROWS).table("Average response time of the sessions that ended on a day")
-    assert [row[1::3] for row in table.rows] == [["2", "1"], ["0", "0"]]
-    median, p90 = table.times_us[0][2:4]
-    assert median == pytest.approx(42 * SECOND_US, rel=MAX_RELATIVE_ERROR)
-    assert p90 == pytest.approx(8 * MINUTE_US, rel=MAX_RELATIVE_ERROR)
-    assert table.times_us[1] == [None] * 7
-
-
-def test_distribution_is_exact():
-    page = page_of(ROWS)
-    table = page.table("Sessions by their average response time")
-    rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["30 s to under 1 min"] == ["1", "50.0 %", "50.0 %", "0", "0.0 %", "100.0 %"]
-    assert rows["5 min to under 10 min"] == ["1", "50.0 %", "100.0 %", "0", "0.0 %", "100.0 %"]
-    assert rows["5 s to under 10 s"][3] == "1"
-    assert rows["All"] == ["2", "100.0 %", "", "1", "100.0 %", ""]
-    assert "2 sessions with a response; 1 without, left out" in "".join(page.texts)
-
-
-def test_hours_and_weekdays_are_of_the_start():
-    start = at("2024-03-31T00:30:00")
-    rows = [
-        summary(str(i), start + DAY_US, 10 * SECOND_US, started_at=start + i * 60 * MINUTE_US)
-        for i in range(2)
-    ]
-    page = page_of(rows, "Europe/Berlin")  # 01:30, and, as that night has no 02:30, 03:30
-    table = page.table("Median of the agents' response time, Europe/Berlin")
-    assert table.head[-2:] == ["Sunday", "sessions"]
-    assert [row[0] for row in table.rows if row[-1] == "1"] == ["01:00", "03:00"]
-
-
-def test_channel_types_beyond_the_most_frequent_are_one_row():
-    rows = [
-        summary(f"{c}-{i}", DAY_US, SECOND_US, channel_type=f"Channel{c:02}")
-        for c in range(50)
-        for i in range(60 - c)
-    ]
-    table = page_of(rows).table("Sessions by channel type")
-    assert len(table.rows) == MOST_CHANNELS + 1
-    assert table.rows[0][:2] == ["Channel00", "60"]
-    assert table.rows[-1][0] == f"{50 - MOST_CHANNELS} others"
-    assert sum(int(row[1].replace(",", "")) for row in table.rows) == len(rows)
-
-
-def test_slowest_sessions_are_exact():
-    rows = [summary(f"s{i:02}", i * DAY_US, (i + 1) * 61_234_567) for i in range(30)]
-    table = page_of(rows).table("By the average")
-    assert [row[0] for row in table.rows] == [f"s{i:02}" for i in range(29, 19, -1)]
-    assert [times[4] for times in table.times_us] == [
-        (i + 1) * 61_234_567 for i in range(29, 19, -1)
-    ]
-    assert table.rows[0][2] == "1970-01-30 00:00:00 UTC"
+COUNTS = {
+    "messages_read": 2000,
+    "messages_counted": 1985,
+    "messages_rejected_sent_at_invalid": 15,
+    "sessions_read": 3,
+    "sessions_reported": 3,
+    "records_written": 18,
+}
 
 
 def test_rejects_and_fates_of_rows():
-    counts = {
-        "messages_read": 2000,
-        "messages_counted": 1985,
-        "messages_rejected_sent_at_invalid": 15,
-        "sessions_read": 3,
-        "sessions_reported": 3,
-        "records_written": 18,
-    }
-    page = page_of(ROWS, counts=counts)
-    assert page.table("Rows that could not be used").rows == [
-        ["messages", "sent_at_invalid", "15", "0.8 %"]
-    ]
-    assert page.table("Rows read").rows == [
+    view = rejected(COUNTS)
+    assert view.read == "2,000 messages, 3 sessions"
+    assert words(view.reasons) == [["messages", "sent_at_invalid", "15", "0.8 %"]]
+    assert view.reasons[0][1] == Code("sent_at_invalid")
+    assert words(view.fates) == [
         ["messages", "counted", "1,985", "99.2 %"],
         ["messages", "rejected sent at invalid", "15", "0.8 %"],
         ["sessions", "reported", "3", "100.0 %"],
     ]
-    none = page_of(ROWS, counts={"messages_read": 5, "messages_counted": 5})
-    assert "No row was rejected: 5 messages were read." in none.texts
-    assert "without the counts of the run" in "".join(page_of(ROWS).texts)
+    none = rejected({"messages_read": 5, "messages_counted": 5})
+    assert (none.reasons, none.read) == ((), "5 messages")
+    assert rejected({}).read == "nothing"
+    assert view_of(report_of(ROWS), None, ()).rejected is None
 
 
 def test_what_the_page_was_made_with():
-    text = "".join(page_of(ROWS, settings={"closed_from": "2024-10-01"}).texts)
-    assert "closed_from2024-10-01" in text
-    assert POLICY in text
-    assert "differ from the exact ones by at most 1 %" in text
-    assert "policies" not in text
+    view = made(report_of(ROWS), [("closed_from", "2024-10-01")])
+    assert view.settings == (("closed_from", "2024-10-01"),)
+    assert view.policies == ((POLICY, ""),)
+    assert view.max_error == "1 %"
+    assert view.ended == (
+        Time("2024-10-02 12:00:00 UTC", "2024-10-02T12:00:00Z"),
+        Time("2024-10-05 08:00:00 UTC", "2024-10-05T08:00:00Z"),
+    )
+    assert made(report_of([]), ()).ended == ()
 
 
-def test_summaries_of_different_policies_are_told_of():
+def test_summaries_of_different_policies_are_reported():
     rows = [*ROWS, summary("s4", DAY_US, policy_bots="answer")]
-    text = "".join(page_of(rows).texts)
+    other = POLICY.replace("bots=ignore", "bots=answer")
+    assert sorted(made(report_of(rows), ()).policies) == [
+        (other, " (1 session, 25.0 %)"),
+        (POLICY, " (3 sessions, 75.0 %)"),
+    ]
+
+
+def test_the_words_of_a_page():
+    rows = [*ROWS, summary("s4", DAY_US, policy_bots="answer")]
+    page = Page(render(report_of(rows), COUNTS, (("closed_from", "2024-10-01"),)))
+    text = "".join(page.texts)
     assert "2 policies. These sessions were not all timed by the same rules" in text
     assert "bots=answer late_messages=include (1 session, 25.0 %)" in text
+    assert "closed_from2024-10-01" in text
+    assert "differ from the exact ones by at most 1 %" in text
+    assert "2 sessions with a response; 2 without, left out" in text
+    assert "4 sessions have no start; the end stands for it." in text
+    assert page.table("Days on which sessions ended, in UTC").rows[0] == [
+        *("Fri 1970-01-02", "1", "6", "2", "3"),
+        *("1", "0", "0.0 %"),
+    ]
+    assert page.table("Rows that could not be used").rows == [
+        ["messages", "sent_at_invalid", "15", "0.8 %"]
+    ]
+    assert [table.caption for table in page.tables] == [
+        "Days on which sessions ended, in UTC",
+        "Average response time of the sessions that ended on a day",
+        "Sessions by their average response time; exact counts",
+        "Median of the agents' response time, UTC",
+        "Sessions by channel type, the most first",
+        "By the average of the agents' response times, exact",
+        "Rows that could not be used, of 2,000 messages, 3 sessions that were read",
+        "Rows read: 2,000 messages, 3 sessions",
+    ]
+
+
+def test_the_words_where_there_is_nothing():
+    text = "".join(Page(render(report_of([]))).texts)
+    assert text.count("There are no sessions.") == 2
+    assert text.count("No session has a response.") == 2
+    assert text.count("No session has a response of an agent.") == 2
+    assert "without the counts of the run" in text
+    assert "policies" not in text
+    counted = Page(render(report_of([]), {"messages_read": 5, "messages_counted": 5}))
+    assert "No row was rejected: 5 messages were read." in "".join(counted.texts)
 
 
 CASES = {
@@ -195,13 +182,26 @@ def check_page(text: str) -> Page:
     return page
 
 
+def tables_of(view) -> list[tuple]:
+    sections = (view.days, view.times, view.distribution, view.hours, view.channels, view.slowest)
+    return [(*section.rows, section.foot) if section.foot else section.rows for section in sections]
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland"])
 @pytest.mark.parametrize("rows", CASES.values(), ids=CASES)
-def test_every_kind_of_input_makes_a_whole_page(rows, zone):
-    check_page(render(measure(batch(rows), zone)))
+def test_every_kind_of_input_has_whole_tables(rows, zone):
+    view = view_of(report_of(rows, zone), None, ())
+    for table, width in zip(tables_of(view), (8, 7, 7, 15, 9, 6), strict=True):
+        assert {len(row) for row in table} <= {width}
+    assert bool(view.days.rows) == bool(view.channels.rows) == bool(rows)
 
 
-@pytest.mark.parametrize("days", [28, 93, 1000])
+@pytest.mark.parametrize("rows", CASES.values(), ids=CASES)
+def test_every_kind_of_input_makes_a_whole_page(rows):
+    check_page(render(report_of(rows, "Pacific/Auckland")))
+
+
+@pytest.mark.parametrize("days", [93, 1000])
 def test_a_long_time_makes_a_page(days):
     report = measure(contact_centre(days=days, sessions=4000), "Europe/Berlin")
     page = check_page(render(report))
@@ -211,8 +211,10 @@ def test_a_long_time_makes_a_page(days):
 
 
 def test_the_same_report_gives_the_same_bytes():
-    report = measure(contact_centre(sessions=500), "Europe/Berlin")
-    assert render(report) == render(report)
+    report = measure(contact_centre(days=28, sessions=500), "Europe/Berlin")
+    text = render(report)
+    check_page(text)
+    assert render(report) == text
 
 
 HOSTILE = '<script>alert("1.23456")</script>&amp;\'"--> role="x" \u202e'
@@ -224,90 +226,11 @@ def test_what_comes_from_data_is_text():
         summary("other", DAY_US, SECOND_US, channel_type="v1.23456"),
     ]
     counts = {"messages_read": 1, f"messages_rejected_{HOSTILE}": 1}
-    text = render(measure(batch(rows), "UTC"), counts, {HOSTILE: HOSTILE})
+    text = render(report_of(rows), counts, ((HOSTILE, HOSTILE),))
     page = check_page(text)
     assert page.table("Sessions by channel type").rows[0][0] == HOSTILE
     assert page.table("By the average").rows[0][:2] == [HOSTILE, HOSTILE]
     assert page.table("Rows that could not be used").rows[0][1] == HOSTILE
-    assert page.texts.count("v1.23456") == 4  # two charts, two tables
+    # Two charts, two tables.
+    assert page.texts.count("v1.23456") == 4
     assert "<script" not in text
-
-
-def test_elements_escape():
-    assert element("p", "<&", None, element("b", '"'), class_='a"b', aria_label="<") == (
-        '<p class="a&quot;b" aria-label="&lt;">&lt;&amp;<b>&quot;</b></p>'
-    )
-
-
-# Words and axes
-
-
-@pytest.mark.parametrize(
-    ("time_us", "words", "compact", "iso"),
-    [
-        (0, "0 s", "<1s", "PT0S"),
-        (7, "7 µs", "<1s", "PT0.000007S"),
-        (123_456, "123 ms", "<1s", "PT0.123456S"),
-        (1_000_000, "1 s", "1s", "PT1S"),
-        (4_240_000, "4.2 s", "4s", "PT4.24S"),
-        (9_990_000, "10 s", "10s", "PT9.99S"),
-        (59_600_000, "1 min", "1m", "PT59.6S"),
-        (185_000_000, "3 min 5 s", "3.1m", "PT185S"),
-        (3_599_600_000, "1 h", "1h", "PT3599.6S"),
-        (5_400_000_000, "1 h 30 min", "1.5h", "PT5400S"),
-        (86_399_000_000, "1 d", "24h", "PT86399S"),
-        (187_200_000_000, "2 d 4 h", "2.2d", "PT187200S"),
-    ],
-)
-def test_words_for_times(time_us, words, compact, iso):
-    assert durations.words(time_us) == words
-    assert durations.compact(time_us) == compact
-    assert durations.iso(time_us) == iso
-
-
-def test_round_times_have_one_unit():
-    shown = [durations.short(us) for us in MAJOR_US]
-    assert shown == [
-        "1 s",
-        "10 s",
-        "1 min",
-        "10 min",
-        "1 h",
-        "1 day",
-        "7 days",
-        "30 days",
-        "365 days",
-    ]
-
-
-@given(st.integers(0, 10**15), st.integers(0, 10**15))
-def test_an_axis_of_times_holds_both(one, other):
-    least, most = sorted((one, other))
-    below, above = time_domain(least, most)
-    assert below < above
-    assert below <= max(least, SECOND_US)
-    assert above >= min(most, MAJOR_US[-1])
-    ticks = time_ticks((below, above), 150, 24)
-    assert all(below <= us <= above for us, _ in ticks)
-    assert 1 <= len(ticks) <= 8
-
-
-@given(st.integers(0, 10**12))
-def test_an_axis_of_counts_holds_the_most(most):
-    ticks = count_ticks(most)
-    assert ticks[0] == (0, "0")
-    assert ticks[-1][0] >= max(most, 1)
-    assert 2 <= len(ticks) <= 5
-
-
-@settings(max_examples=300)
-@given(st.dates(), st.integers(0, 4_000_000), st.sampled_from([5, 12]))
-def test_an_axis_of_days_names_some_of_them(first, span, most):
-    start = (first - date(1970, 1, 1)).days
-    last = min(start + span, (date.max - date(1970, 1, 1)).days)
-    ticks = day_ticks(start, last, most)
-    assert len(ticks) <= most
-    assert all(start <= at < last + 1 for at, _ in ticks)
-    if last - start >= 7:
-        assert ticks
-    assert len({at for at, _ in ticks}) == len(ticks)
