@@ -33,19 +33,9 @@ LONG: dict[str, str] = {}
 
 # Modules without a test module of their own, and the test module that covers each.
 TESTED_ELSEWHERE = {
-    "transforms.calibrating.agreement": "tests/transforms/calibrating/test_calibrate.py",
-    "transforms.calibrating.write": "tests/transforms/calibrating/test_calibrate.py",
     # Only types, which every transform's test uses.
     "transforms.collections": "tests/transforms/folding/test_compute.py",
     "transforms.reading.inputs": "tests/transforms/reading/test_read.py",
-    # Rows go in and come out again.
-    "transforms.reading.rows": "tests/transforms/test_rows.py",
-    "transforms.writing.rows": "tests/transforms/test_rows.py",
-}
-# Test modules that cover several modules together.
-TESTS_OF_SEVERAL = {
-    "tests/transforms/reading/test_cloud_storage.py",
-    "tests/transforms/test_rows.py",
 }
 
 
@@ -247,7 +237,6 @@ def test_each_module_has_its_tests_in_the_mirrored_place():
 
 
 def test_each_test_module_mirrors_a_module():
-    wanted = {mirrored(module) for module in modules()} | TESTS_OF_SEVERAL
+    wanted = {mirrored(module) for module in modules()}
     found = {p.relative_to(ROOT).as_posix() for p in (ROOT / "tests/transforms").rglob("test_*.py")}
     assert sorted(found - wanted) == []
-    assert sorted(TESTS_OF_SEVERAL - found) == []
