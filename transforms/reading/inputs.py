@@ -112,7 +112,11 @@ class Input:
             raise explain(path, error) from error
         kind = self.names.kind
         more = (channel_platforms, self.assume_platform) if kind == "sessions" else ()
-        return raw, _NORMALIZERS[kind](raw, self.names, path, *more)
+        try:
+            return raw, _NORMALIZERS[kind](raw, self.names, path, *more)
+        except OSError as error:
+            # The number of a rejected row takes another look at the file, which may be gone by now.
+            raise explain(path, error) from error
 
 
 def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()) -> None:
