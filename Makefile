@@ -64,7 +64,7 @@ test-browser:
 	@$(MAKE) --no-print-directory VENV=.venv-browser EXTRA=browser browser-tests
 
 browser-tests: $(EXTRA_STAMP)
-	$(BIN)/python -m pytest tests/browser $(ARGS)
+	$(BIN)/python -m pytest --confcutdir tests/browser tests/browser $(ARGS)
 
 lint: $(EXTRA_STAMP)
 	$(BIN)/ruff check .
