@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,12 +27,17 @@ EVERY = [
 IDS = ["-".join(policy.values()) for policy in EVERY]
 KINDS = metric_types()[:6]
 TIMES = {name for name in metric_types() if name.endswith("Time")}
-real_logs = pytest.mark.skipif(
-    not real.DATA.is_dir(), reason=f"no real logs: {real.DATA} is not there"
-)
 
 Values = dict[str, dict[str, int]]
 Row = tuple[str, str, object]
+
+
+def real_logs(test: Callable[..., None]) -> Callable[..., None]:
+    """Marks a test of the real logs. One process runs all of them, and walks each policy once."""
+    missing = pytest.mark.skipif(
+        not real.DATA.is_dir(), reason=f"no real logs: {real.DATA} is missing"
+    )
+    return pytest.mark.xdist_group("calibration")(missing(test))
 
 
 @lru_cache
