@@ -4,8 +4,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import apache_beam as beam
 import hypothesis
 import pytest
+from apache_beam.transforms import userstate
 
 from tests.support import cli
 from tests.support.emulators import (  # noqa: F401
@@ -22,6 +24,27 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")
+
+
+def _keep_specs() -> None:
+    """Makes Beam look for state in the members of a DoFn once per class.
+
+    Beam looks several times for each DoFn of a pipeline, which is a quarter of the time of a small run.
+    The answer depends on the class alone.
+    """
+    look = userstate.get_dofn_specs
+    found: dict[type, tuple[set, set]] = {}
+
+    def kept(dofn: beam.DoFn) -> tuple[set, set]:
+        if type(dofn) not in found:
+            found[type(dofn)] = look(dofn)
+        states, timers = found[type(dofn)]
+        return set(states), set(timers)
+
+    userstate.get_dofn_specs = kept
+
+
+_keep_specs()
 
 # All tests that use one of these fixtures run in one process, so that the fixture, which takes seconds
 # to make, is made once.

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import fastavro
@@ -101,7 +102,9 @@ def test_every_switch_against_the_oracle(log, tmp_path):
     assert len({json.dumps(values) for values in found}) == len(COMBINATIONS)
 
 
-def check_summaries(log: str, rows: list[dict], summaries: Path, policy: dict[str, str]) -> None:
+def check_summaries(
+    log: str, rows: Sequence[dict], summaries: Path, policy: dict[str, str]
+) -> None:
     """Compares the summaries in a directory with those of the oracle, which are not rounded."""
     policy = {switch: value for switch, value in policy.items() if switch != "rounding"}
     with (summaries / "summaries-00000-of-00001.avro").open("rb") as file:

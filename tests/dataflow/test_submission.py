@@ -72,7 +72,7 @@ def test_graph_for_dataflow(storage, inputs, checkout):
 def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     storage, inputs, checkout, dataflow, tmp_path
 ):
-    dataflow.states = ["JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_DONE"]
+    dataflow.states = ["JOB_STATE_RUNNING", "JOB_STATE_DONE"]
     dataflow.counters = [
         ("session_metrics", "messages_read", "read", 568),
         ("session_metrics", "records_written", "publish", 246),

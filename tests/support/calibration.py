@@ -3,7 +3,7 @@
 import csv
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def write_records(path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def write_sessions(path: Path, rows: list[dict]) -> Path:
+def write_sessions(path: Path, rows: Sequence[dict]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
 

@@ -1,7 +1,7 @@
 """The reference: one session, message by message, in plain Python. Shares no code with the project."""
 
 from fractions import Fraction
-from math import ceil, floor
+from math import floor
 
 ROLES = ["EndUser", "Agent", "Bot"]
 
@@ -47,10 +47,15 @@ def metrics(
     end_user = waits(sides, "EndUser", "Business", response_from)
 
     def seconds(total_us: int, count: int = 1) -> int:
-        exact = Fraction(total_us, 1_000_000 * count)
-        if rounding == "half_up":
-            exact += Fraction(1, 2)
-        return min(999_999_999, ceil(exact) if rounding == "ceil" else floor(exact))
+        divisor = 1_000_000 * count
+        whole, rest = divmod(total_us, divisor)
+        if rounding == "floor":
+            rounds_up = False
+        elif rounding == "ceil":
+            rounds_up = rest > 0
+        else:
+            rounds_up = 2 * rest >= divisor
+        return min(999_999_999, whole + rounds_up)
 
     return {
         "AgentMessageCount": sum(role == "Agent" for role, _ in counted),

@@ -5,6 +5,7 @@ import datetime
 import gzip
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def messages_of(log: str) -> dict[str, list[dict]]:
     return dict(found)
 
 
-def walked(log: str, sessions: list[dict], **policy: str) -> dict[str, dict[str, int]]:
+def walked(log: str, sessions: Sequence[dict], **policy: str) -> dict[str, dict[str, int]]:
     """The metrics of the sessions, by the oracle."""
     messages = messages_of(log)
     return {
@@ -74,7 +75,8 @@ def sessions_of(log: str) -> list[dict]:
     return [json.loads(line) for line in lines(log, "sessions")]
 
 
-def curtailed(log: str) -> list[dict]:
+@lru_cache
+def curtailed(log: str) -> tuple[dict, ...]:
     """The sessions, each ended halfway so that it has late messages; every other end in whole seconds."""
     rows = sessions_of(log)
     for number, row in enumerate(rows):
@@ -82,7 +84,7 @@ def curtailed(log: str) -> list[dict]:
         moment = EPOCH + datetime.timedelta(microseconds=half_us)
         shown = moment.isoformat(timespec="seconds" if number % 2 else "milliseconds")
         row["ended_at"] = shown.replace("+00:00", "Z")
-    return rows
+    return tuple(rows)
 
 
 def files_of(log: str) -> tuple[list[Path], Path]:

@@ -89,7 +89,7 @@ def test_disturbed_records_are_recognised(log, number, tmp_path, capfd):
 def test_order_split_and_shards_make_no_difference(log, tmp_path, monkeypatch):
     records, _ = disturbed(walked(log, 5))
     messages, _ = real.files_of(log)
-    session_rows, record_rows = real.curtailed(log), rows_of(records)
+    session_rows, record_rows = list(real.curtailed(log)), rows_of(records)
     sessions = write_sessions(tmp_path / "sessions.jsonl", session_rows)
     export = write_records(tmp_path / "records.csv", record_rows)
     calibrate(tmp_path / "as_it_is", messages, sessions, [export])
