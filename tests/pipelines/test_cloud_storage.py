@@ -1,5 +1,6 @@
 """The job on Cloud Storage: what it reads and writes there, how it ends, what it says of mistakes."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -233,9 +234,12 @@ def test_interrupted(moment, said, storage, run, monkeypatch):
         patch.setattr(ObjectStore, "publish", publish_and_see)
         status, err = run(*words)
     assert (status, err) == (1, f"session-metrics: interrupted; {said}\n".replace("@", output))
+    # A file that was being written does not appear when Python collects it.
+    gc.collect()
     left = contents(storage)
     assert (left == OLD) == (said == "nothing was published")
     assert ("_SUCCESS" in left) == ("_SUCCESS" not in said)
+    assert ("_plan.json" in contents(storage, ".out.staging")) == ("_SUCCESS" in said)
     recover(output)
     assert contents(storage, ".out.staging") == {}
     assert "_SUCCESS" in contents(storage)

@@ -71,10 +71,21 @@ def _fill(file: IO[bytes], path: str, content: Iterable[bytes]) -> int:
             with _as_output_error(path):
                 file.write(piece)
             size += len(piece)
-    finally:
         with _as_output_error(path):
             file.close()
+    except BaseException:
+        _give_up(file)
+        raise
     return size
+
+
+def _give_up(file: IO[bytes]) -> None:
+    """Closes a file that is not whole, so that it does not appear in a store.
+
+    A file of Cloud Storage appears when it is closed, and an open one is closed when Python collects it.
+    """
+    with contextlib.suppress(Exception):
+        getattr(file, "terminate", file.close)()
 
 
 @contextlib.contextmanager
