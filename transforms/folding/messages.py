@@ -145,6 +145,9 @@ def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], Int6
 def _by_session_and_time(messages: Gathered) -> Indices:
     """The rows of the sessions that get records, by session and `sent_at`; the rest in any order."""
     session = messages.session
+    # Two stable sorts, because each finds its input nearly in order or small. Measured with ten million
+    # messages: 8 ms a shard, where `np.lexsort` of both keys takes 16 ms, 3 to 4 % of the job.
+    #
     # A log is nearly in order of time: a stable sort by time makes use of that.
     by_time = np.argsort(messages.sent_at_us, kind="stable")
     # The second sort keeps that order within a session. NumPy does it by radix if the numbers of the

@@ -43,6 +43,9 @@ def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
         dictionary   36 characters and an offset of 4        8            8             1 byte
         dictionary   16                                      8            -             1 byte
 
+    Where batches travel as streams, the column of the sequence would be 27 % more bytes.
+    `texts.pack_uuids` says what packing the ids gains.
+
     Args:
       batch: messages as read (layout `MESSAGES`), or a batch of another kind, which is given back as
         it is.

@@ -83,6 +83,9 @@ def spilling() -> Iterator[None]:
     memory, several times over. With this context, what it keeps is where in the file a batch is. The
     file has no name, so nothing is left of it after a kill; `TMPDIR` says on which disc it is. Systems
     without `/proc`, through which other processes reach the file, go without.
+
+    Measured on two cores, ten million messages in Parquet: without the file the job needs 2,244 MiB in
+    place of 436 MiB at its peak, and 1.7 times the processor time.
     """
     if os.path.isdir("/proc/self/fd"):
         beam.coders.registry.register_coder(pa.RecordBatch, SpillingCoder)

