@@ -13,7 +13,7 @@ Owned = Callable[[str], bool]
 """Whether the run may replace or remove a file of the output directory, given by its path within."""
 
 Fate = Literal["as it was", "begun", "published", "unknown"]
-"""What a run has made of its output. "begun": the next run ends what this one has begun."""
+"""The fate of an output in a run. "begun": the next run ends what this one has begun."""
 
 
 def staging_of(output: str) -> str:
