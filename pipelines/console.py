@@ -71,7 +71,7 @@ def closing_table(counts: Counts) -> Table:
 
 
 def stage_table(stages: Counts) -> Table | None:
-    """What went through each stage of a long run, and how long its threads were busy with that."""
+    """The work of each stage of a long run: rows, bytes, and how long its threads were busy."""
     names = ["read", "key", "fold", "write"]
     if sum(stages.get(f"{name}_busy_ms", 0) for name in names) < _LONG_MS:
         return None

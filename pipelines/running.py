@@ -173,7 +173,7 @@ class _EndedError(Exception):
 
 
 class _Outcome(NamedTuple):
-    """What a run has come to.
+    """The outcome of a run.
 
     Attributes:
       counts: of rows, where the job has published.

@@ -1,4 +1,4 @@
-"""What a Beam user imports.
+"""The transforms and rows that a Beam user imports.
 
     messages = pipeline | ReadMessages(["messages-*.parquet"])
     sessions = pipeline | ReadSessions(["sessions.csv"])

@@ -88,7 +88,7 @@ SUMMARIES = pa.schema(
 """One row per session: the fields of a summary row that the page is made of."""
 
 Kind = Literal["messages", "sessions", "records"]
-"""What the rows of a batch are, where batches of several kinds travel in one PCollection."""
+"""The kinds of rows; batches of several kinds travel in one PCollection."""
 
 
 def kind_of(batch: pa.RecordBatch) -> Kind:

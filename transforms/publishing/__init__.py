@@ -1,1 +1,1 @@
-"""What is staged, put in place all or nothing."""
+"""Puts staged files in place, all of them or none."""

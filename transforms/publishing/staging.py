@@ -13,7 +13,14 @@ Owned = Callable[[str], bool]
 """Whether the run may replace or remove a file of the output directory, given by its path within."""
 
 Fate = Literal["as it was", "begun", "published", "unknown"]
-"""What a run has made of its output. "begun": the next run ends what this one has begun."""
+"""The fate of an output in a run. "begun": the next run ends what this one has begun."""
+
+_UNCLOSED: list[IO[bytes]] = []
+"""Files of stores that could not be closed, kept for as long as the process lives.
+
+The destructor of such a file would try again to close it, and so write it: some time later, when the next
+run may have begun.
+"""
 
 
 def staging_of(output: str) -> str:
@@ -46,7 +53,11 @@ def write_file(path: str, content: Iterable[bytes]) -> int:
     if not is_local(path):
         with _as_output_error(path):
             file = create(path)
-        return _fill(file, path, content)
+        try:
+            return _fill(file, path, content)
+        except BaseException:
+            _UNCLOSED.append(file)
+            raise
     # A runner may make two attempts at a file at the same time, so each has a name of its own.
     part = f"{path}.{uuid.uuid4().hex}.part"
     with _as_output_error(path):

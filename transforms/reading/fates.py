@@ -82,7 +82,7 @@ def _shown(value: object) -> str:
 
 
 class Normalized(NamedTuple):
-    """What became of a `RawBatch`."""
+    """The canonical rows of a `RawBatch`, its rejects and its counts."""
 
     batch: pa.RecordBatch
     rejects: list[Reject]

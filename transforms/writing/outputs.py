@@ -1,4 +1,4 @@
-"""What an output is: its files, its columns, how its rows are made. Pure; no Beam."""
+"""An output: its files, its columns, and how its rows are made. Pure; no Beam."""
 
 import dataclasses
 import datetime

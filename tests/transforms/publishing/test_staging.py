@@ -1,11 +1,13 @@
 """Files on their way into an output: whole or not at all, also where two attempts are made at one."""
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.cli import output_bytes
+from tests.support.cloud import act_before
 from tests.support.emulators import FORBIDDEN
 from tests.support.publishing import NEW, publish_files, stage
 from transforms.errors import OutputError
@@ -83,3 +85,17 @@ def test_a_file_of_a_store_that_can_be_written_stays_as_it_is(storage):
 def test_a_local_file_is_not_checked(tmp_path):
     check_file(str(tmp_path / "none" / "counts.json"))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_of_a_store_whose_writing_is_interrupted_is_not_written_later(storage, monkeypatch):
+    """Not by the destructor of its writer either, which would close it once more."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        act_before(("plan.json", 1), interrupt, patch)
+        with pytest.raises(KeyboardInterrupt):
+            write_file(storage.path("plan.json"), [b"{}"])
+    gc.collect()
+    assert storage.contents() == {}

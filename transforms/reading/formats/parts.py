@@ -1,4 +1,4 @@
-"""What all formats share: parts of files, columns of tables, numbers of rows."""
+"""The parts of files, the columns of tables and the row numbers that all formats share."""
 
 import functools
 import itertools
@@ -77,7 +77,7 @@ def column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
 
 
 def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Those of the named columns that a table has, nested ones under their names with dots."""
+    """The named columns that a table has, nested ones under their names with dots."""
     found = ((name, column(table, name)) for name in names)
     return {name: array for name, array in found if array is not None}
 
