@@ -15,13 +15,6 @@ Owned = Callable[[str], bool]
 Fate = Literal["as it was", "begun", "published", "unknown"]
 """The fate of an output in a run. "begun": the next run ends what this one has begun."""
 
-_UNCLOSED: list[IO[bytes]] = []
-"""Files of stores that could not be closed, kept for as long as the process lives.
-
-The destructor of such a file would try again to close it, and so write it: some time later, when the next
-run may have begun.
-"""
-
 
 def staging_of(output: str) -> str:
     """The hidden directory beside an output in which its files are staged; always the same one.
@@ -53,11 +46,7 @@ def write_file(path: str, content: Iterable[bytes]) -> int:
     if not is_local(path):
         with _as_output_error(path):
             file = create(path)
-        try:
-            return _fill(file, path, content)
-        except BaseException:
-            _UNCLOSED.append(file)
-            raise
+        return _fill(file, path, content)
     # A runner may make two attempts at a file at the same time, so each has a name of its own.
     part = f"{path}.{uuid.uuid4().hex}.part"
     with _as_output_error(path):
