@@ -3,7 +3,7 @@
 #   make run              the example export; prints the first records
 #   make run ARGS="..."   your own files: ARGS are the options of `session-metrics`
 #   make test             all tests, on all cores; ARGS are options of pytest
-#   make test-quick       the tests that need no service, such as an emulator, and kill no process
+#   make test-quick       the tests without those that need a service or run whole jobs
 #   make bench            the job beside its peers, see benchmarks/README.md; ARGS are its options
 #   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go
 #   make test-browser     the report's page in a headless browser; needs Chromium
@@ -40,7 +40,7 @@ test: $(EXTRA_STAMP)
 	$(BIN)/python -m pytest $(ON_ALL_CORES) $(ARGS)
 
 test-quick: $(EXTRA_STAMP)
-	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not service" $(ARGS)
+	$(BIN)/python -m pytest $(ON_ALL_CORES) -m "not service and not slow" $(ARGS)
 
 # The benchmarks, the cluster and the browser have virtual environments of their own: Beam starts more
 # slowly with each installed package, and no other target needs theirs.

@@ -34,6 +34,7 @@ COMBINATIONS = [
 SWITCHES = ("response_from", "bots", "rounding", "late_messages")
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"no real logs: {DATA} is missing"),
     pytest.mark.parametrize("log", LOGS),
 ]

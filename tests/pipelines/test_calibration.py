@@ -9,6 +9,8 @@ from pipelines import calibration
 from schemas import metric_types
 from tests.support.calibration import run, small
 
+pytestmark = pytest.mark.slow
+
 
 def foreign(path: Path) -> None:
     path.write_text("Id,Name\n1,x\n")

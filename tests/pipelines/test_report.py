@@ -24,6 +24,8 @@ from transforms.reporting.measures import measure
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT as KIND
 
+pytestmark = pytest.mark.slow
+
 SESSIONS = contact_centre(days=10, sessions=600)
 PAGE = ReportPage("").render(measure(SESSIONS, "Europe/Berlin"))
 ZONE = ("--report_time_zone", "Europe/Berlin")

@@ -16,6 +16,8 @@ from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session
 from transforms.publishing import directories
 from transforms.publishing.staging import staging_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_file_truncated_further_on(small, run):
     rows = [f"a,{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(200_000)]

@@ -13,6 +13,8 @@ from tests.support.cli import RUNNER, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session, values
 from tests.support.metrics import make_small
 
+pytestmark = pytest.mark.slow
+
 
 def test_too_many_rejects(small, run):
     put(

@@ -37,7 +37,7 @@ def real_logs(test: Callable[..., None]) -> Callable[..., None]:
     missing = pytest.mark.skipif(
         not real.DATA.is_dir(), reason=f"no real logs: {real.DATA} is missing"
     )
-    return pytest.mark.xdist_group("calibration")(missing(test))
+    return pytest.mark.slow(pytest.mark.xdist_group("calibration")(missing(test)))
 
 
 @lru_cache
