@@ -152,6 +152,7 @@ def own_files(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_runs(own_files):
     """In their order; those of make, which need a checkout, by `.ci/run`."""
     checks = (ROOT / ".ci" / "run").read_text("utf-8")
@@ -182,6 +183,7 @@ def test_commands_are_understood(page):
             command_line.check_beam_options(rest, parser)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 def test_python_of_the_readme_runs(code, tmp_path):
     (tmp_path / "examples").symlink_to(ROOT / "examples")

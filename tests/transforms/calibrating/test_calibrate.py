@@ -126,6 +126,7 @@ def test_a_type_is_computed_where_the_sessions_say_from_when(tmp_path):
     assert report["not_told_apart"]["rounding"] == ["half_up", "ceil"]
 
 
+@pytest.mark.slow
 def test_columns_of_other_names_and_a_range(tmp_path):
     messages, sessions, _ = small(tmp_path, [])
     records = tmp_path / "records.jsonl"

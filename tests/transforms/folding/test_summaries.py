@@ -251,6 +251,7 @@ def job(inputs, tmp_path, *more) -> tuple[int, dict[str, bytes], dict[str, bytes
     return status, output_bytes(out), output_bytes(summaries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", ENCODERS)
 def test_summaries_beside_the_records(inputs, tmp_path, output_format, capsys):
     status, records, summaries = job(inputs, tmp_path, "--output_format", output_format)
@@ -271,6 +272,7 @@ def test_summaries_beside_the_records(inputs, tmp_path, output_format, capsys):
         ]
 
 
+@pytest.mark.slow
 def test_summaries_by_day_replace_their_days_alone(inputs, tmp_path):
     by_day = ["--partition_by", "day", "--output_format", "jsonl"]
     _, _, whole = job(inputs, tmp_path, *by_day)
@@ -285,6 +287,7 @@ def test_summaries_by_day_replace_their_days_alone(inputs, tmp_path):
     assert (status, rest) == (0, whole)
 
 
+@pytest.mark.slow
 def test_a_later_run_leaves_nothing_of_an_earlier_one(inputs, tmp_path):
     job(inputs, tmp_path, "--partition_by", "day")
     others = ["mine.txt", "rejects/rejects-00000-of-00001.jsonl"]

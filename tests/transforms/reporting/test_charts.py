@@ -125,6 +125,7 @@ def test_cells_stand_in_their_column_and_row():
     assert left[1] > top[1]
 
 
+@pytest.mark.slow
 def test_fonts_of_the_machine_make_no_difference():
     """One process finds no font on the machine, and the other those that are there."""
     code = """
