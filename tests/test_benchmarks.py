@@ -47,6 +47,7 @@ def test_log_is_whole_and_in_order_of_time(small_pieces, tmp_path):
     assert not pc.all(ended).as_py()
 
 
+@pytest.mark.slow
 def test_log_is_the_same_in_every_format(small_pieces, tmp_path):
     rows = {}
     for load_format in load.WRITERS:

@@ -203,6 +203,7 @@ def test_python_of_the_readme_runs(code, tmp_path):
 # The example.
 
 
+@pytest.mark.slow
 def test_pictures_of_the_output_are_current(tmp_path, monkeypatch, capsys):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)

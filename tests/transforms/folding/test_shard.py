@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ POLICY = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(MESSAGE, max_size=30), st.sampled_from([0, 1, 60, 60.5]), POLICY, st.randoms())
 def test_against_the_oracle(rows, ended_at, policy, rng: random.Random):

@@ -306,6 +306,7 @@ def test_summaries_have_a_directory_of_their_own(inputs, tmp_path, place, capsys
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_page", [True, False])
 @pytest.mark.parametrize("summarize", [True, False])
 def test_in_a_pipeline_of_ones_own(inputs, tmp_path, summarize, is_page):

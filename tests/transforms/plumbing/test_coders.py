@@ -69,6 +69,7 @@ def test_outside_of_the_context_nothing_is_spilled(tmp_path):
     assert len(batch_coder().encode(LARGE)) > LARGE.nbytes
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_batch(spilled):
     coder = batch_coder()
     code = """
@@ -80,6 +81,7 @@ assert coder.decode(encoded).equals(batch)
     subprocess.run([sys.executable, "-c", code], input=sent, check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disc_is_one_line():
     code = """
 import resource, signal, pyarrow

@@ -23,6 +23,7 @@ def small_files(monkeypatch):
     make_small(monkeypatch, sessions_per_file=20, sampled=4)
 
 
+@pytest.mark.slow
 def test_files_are_cut_by_session_id(small_files, tmp_path):
     """Any number of shards gives the same files, sorted throughout in the order of their names."""
     outputs = [
@@ -62,6 +63,7 @@ def test_files_that_no_session_falls_into_are_there_all_the_same(small_files, tm
     assert [content.count(b"\n") for content in files.values()] == [19, *[1] * 15]
 
 
+@pytest.mark.slow
 def test_a_run_without_sessions_writes_a_header_alone(tmp_path):
     files = write([], WriteMetrics(str(tmp_path / "out")))
     assert list(files) == ["metrics-00000-of-00001.avro"]
@@ -116,6 +118,7 @@ LINES = (
 FILE = "metrics-00000-of-00001.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rejects", "where"),
     [("out/a/b", "out/a/b"), ("out", "out"), ("beside", "beside"), (None, "out/rejects")],
@@ -145,6 +148,7 @@ def test_rejects_lie_where_they_are_asked_for(rejects, where, tmp_path):
         assert (tmp_path / "link").is_symlink()
 
 
+@pytest.mark.slow
 def test_summary_in_the_output_stays_there(tmp_path):
     to = WriteMetrics(
         str(tmp_path / "out"),
