@@ -51,6 +51,15 @@ def test_other_ids_are_left_alone(ids):
     assert texts.pack_uuids(pa.array(ids, pa.string())) is None
 
 
+@pytest.mark.parametrize("letter", "ABCDEF")
+def test_one_letter_in_upper_case_keeps_all_ids_as_texts(letter):
+    """Packed, it would be the same as the id in lower case, which is another one."""
+    plain = str(uuid.UUID(int=0))
+    for place in (i for i, character in enumerate(plain) if character != "-"):
+        other = plain[:place] + letter + plain[place + 1 :]
+        assert texts.pack_uuids(pa.array([plain, other])) is None
+
+
 @given(st.lists(st.sampled_from([str(uuid.UUID(int=i)) for i in range(4)]), min_size=2, max_size=9))
 def test_alike_have_like_hashes(ids):
     array = pa.array(ids)
