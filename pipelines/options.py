@@ -149,7 +149,7 @@ def is_within(path: str, top: str) -> bool:
     return path == top or path.startswith(top + os.sep)
 
 
-def check_file(option: str, path: str, within: str | None = None) -> None:
+def check_local_file(option: str, path: str, within: str | None = None) -> None:
     """Raises UsageError where a local file, the value of an option, can't be written.
 
     Its directory must be there, unless it is in or below `within`, which the run makes.
@@ -172,7 +172,8 @@ def time_zone(text: str) -> str:
     try:
         if text not in known:
             raise ValueError
-        pc.local_timestamp(pa.array([0], pa.timestamp("us", text)))  # Arrow has a list of its own
+        # Arrow has a list of its own.
+        pc.local_timestamp(pa.array([0], pa.timestamp("us", text)))
     except (ValueError, pa.ArrowException):
         near = difflib.get_close_matches(text, sorted(known), 1)
         hint = f"; did you mean {near[0]}?" if near else ", such as Europe/Berlin or UTC"

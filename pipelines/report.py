@@ -69,7 +69,7 @@ def parse(argv: Sequence[str]) -> Job:
       JobError: an input can't be had.
     """
     args, beam_options = parse_words(parser(), argv, ["summaries", "output"])
-    options.check_file("output", args.output)
+    options.check_local_file("output", args.output)
     counts = _read_counts(args.counts) if args.counts else None
     check_inputs(args.summaries, ColumnNames.of("summaries"))
     _check_once(args.summaries)

@@ -174,7 +174,7 @@ def _write_metrics(args: argparse.Namespace, beam_options: PipelineOptions) -> W
         output = _directory_for_loading(args, beam_options)
     summaries = _summaries(args, output)
     if args.summary:
-        options.check_file("summary", args.summary, within=output)
+        options.check_local_file("summary", args.summary, within=output)
     return WriteMetrics(
         output,
         output_format=args.output_format,
@@ -230,7 +230,7 @@ def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
         if args.report_time_zone:
             raise UsageError("--report_time_zone is of --report, which is not given")
         return None
-    options.check_file("report", args.report, within=output)
+    options.check_local_file("report", args.report, within=output)
     if args.report == args.summary:
         raise UsageError(f"--report {args.report}: is the file of --summary, too")
     asked = [
