@@ -33,17 +33,22 @@ def test_package_has_the_modules_and_data_and_nothing_else(package):
     assert not [name for name in names if re.match("(tests|benchmarks|examples|dataflow)", name)]
 
 
-def test_worker_imports_every_module(worker, tmp_path):
+def output_of(worker: Path, directory: Path, *words: str) -> str:
+    """Runs a worker's Python in a directory, with nothing of this process; returns its stdout."""
     run = subprocess.run(
-        [worker, "-c", IMPORT_ALL],
-        cwd=tmp_path,
+        [worker, *words],
+        cwd=directory,
         env={"PATH": ""},
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    files = run.stdout.splitlines()
+    return run.stdout
+
+
+def test_worker_imports_every_module(worker, tmp_path):
+    files = output_of(worker, tmp_path, "-c", IMPORT_ALL).splitlines()
     assert len(files) > 20
     assert all(Path(file).is_relative_to(worker.parent.parent) for file in files)
 
@@ -52,14 +57,6 @@ def test_worker_computes_the_example(worker, tmp_path):
     export = ROOT / "examples" / "export"
     argv = ["--messages", f"{export}/conversation_entries.csv", f"{export}/connect_pages/*.json"]
     argv += ["--sessions", f"{export}/messaging_sessions.csv", "--max_reject_ratio", "0.05", RUNNER]
-    run = subprocess.run(
-        [worker, "-m", "pipelines.session_metrics", *argv, "--output", "out"],
-        cwd=tmp_path,
-        env={"PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+    output_of(worker, tmp_path, "-m", "pipelines.session_metrics", *argv, "--output", "out")
     assert session_metrics.main([*argv, "--output", str(tmp_path / "here")]) == 0
     assert output_bytes(tmp_path / "out") == output_bytes(tmp_path / "here")
