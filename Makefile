@@ -28,7 +28,10 @@ run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pipelines.session_metrics \
 		--messages 'examples/export/conversation_entries.csv' 'examples/export/connect_pages/*.json' \
+			examples/export/data_360/conversation_entries.csv \
 		--sessions examples/export/messaging_sessions.csv \
+			examples/export/data_360/messaging_sessions.csv \
+		--participants examples/export/data_360/participants.csv \
 		--max_reject_ratio 0.05 \
 		--output $(EXAMPLE) --report $(EXAMPLE)/report.html
 	@$(BIN)/python examples/show.py $(EXAMPLE)

@@ -28,6 +28,9 @@ _WHEN = (
 )
 
 
+_TIME_ZONE = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
+
+
 class Parameter(NamedTuple):
     """What the parser can't know of a parameter.
 
@@ -75,8 +78,13 @@ _PARAMETERS = {
     ),
     "output_table": Parameter("Output table", f"^{_TABLE}$", "For example PROJECT:DATASET.TABLE."),
     "channels": Parameter("Channels", _INPUT),
+    "participants": Parameter("Participants", _INPUT),
     "message_columns": Parameter("Columns of the messages", _COLUMNS),
     "session_columns": Parameter("Columns of the sessions", _COLUMNS),
+    "participant_columns": Parameter("Columns of the participants", _COLUMNS),
+    "channel_columns": Parameter("Columns of the channels", _COLUMNS),
+    "message_time_zone": Parameter("Time zone of the messages", _TIME_ZONE),
+    "session_time_zone": Parameter("Time zone of the sessions", _TIME_ZONE),
     "assume_platform": Parameter("Platform to assume"),
     "output_format": Parameter("Output format"),
     "partition_by": Parameter("Partition by"),
@@ -91,14 +99,13 @@ _PARAMETERS = {
         "For example gs://BUCKET/sessions or PROJECT:DATASET.TABLE.",
     ),
     "report": Parameter("Page of a report", f"^{_PATH}$"),
-    "report_time_zone": Parameter(
-        "Time zone of the report", "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
-    ),
+    "report_time_zone": Parameter("Time zone of the report", _TIME_ZONE),
     "metrics": Parameter("Metrics", f"^{_METRIC}(,{_METRIC})*$"),
     "closed_from": Parameter("Closed from", _WHEN),
     "closed_until": Parameter("Closed until", _WHEN),
     "created_from": Parameter("Created from", _WHEN),
     "created_until": Parameter("Created until", _WHEN),
+    "session_lead": Parameter("Seconds before a session", "^[0-9]{1,9}$"),
     "response_from": Parameter("Response is timed from"),
     "bots": Parameter("Bots"),
     "rounding": Parameter("Rounding"),

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from dataflow import parameters
 from pipelines import calibration, report, session_metrics
-from schemas import aliases, arrow_schema, avro_schema, is_nullable, metric_types
+from schemas import aliases, arrow_schema, avro_schema, envelopes, is_nullable, metric_types
 from transforms.reading.fates import REJECTED, SKIPPED
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -30,8 +30,10 @@ def schema_page() -> str:
         lines += _fields(name)
         if name == "messaging_session_metrics":
             lines += ["", f"Types: {', '.join(f'`{name}`' for name in metric_types())}."]
-    for kind in ("messages", "sessions", "channels", "records", "summaries"):
+    for kind in ("messages", "sessions", "participants", "channels", "records", "summaries"):
         lines += _names(kind)
+    within = " or ".join(f"`{name}`" for name in envelopes())
+    lines += ["", f"The columns of messages and sessions may also be inside of {within}."]
     return "\n".join(lines) + "\n"
 
 
@@ -54,6 +56,8 @@ def _names(kind: str) -> Iterator[str]:
     yield "|---|---|---|"
     for column, entry in aliases(kind).items():
         needed = "required" if entry["required"] else "optional"
+        if "or" in entry:
+            needed += f", or `{entry['or']}`"
         yield f"| `{column}` | {needed} | {', '.join(f'`{name}`' for name in entry['names'])} |"
 
 

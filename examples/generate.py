@@ -5,6 +5,8 @@ python examples/generate.py [--seed N] [--sessions N] [--output DIR]
 messaging_sessions.csv      MessagingSession as a Bulk API 2.0 query gives it
 conversation_entries.csv    ConversationEntry, likewise, of every other session
 connect_pages/page-*.json   the rest: pages of the Connect REST resource .../entries, as they come
+data_360/*.csv              conversations of several sessions, as Data 360 has them: the entries name
+                            their conversation and participant, and neither session nor role
 
 In them: bots, bursts, transfers between agents, system entries, messages after the session's end,
 sessions that are open, standard, without messages or there twice, pages that overlap, broken rows.
@@ -35,6 +37,32 @@ SAYINGS = {
     "Agent": ["How can I help?", "Let me look, one moment", "It arrives today", "Anything else?"],
     "Bot": ["Hi, I am the shop's bot", "Please choose: 1, 2 or 3"],
     "System": ["The conversation was transferred"],
+}
+
+CONVERSATIONS = 8
+ROLES_OF_PARTICIPANTS = {
+    "EndUser": "End User",
+    "Agent": "Agent",
+    "Bot": "Chatbot",
+    "System": "System",
+}
+DATA_360 = {
+    "conversation_entries": [
+        "Id",
+        "ConversationId",
+        "ConversationEntryType",
+        "EngagementParticipantId",
+        "TranscriptedDateTime",
+    ],
+    "participants": ["Id", "ConversationId", "EngagementParticipantRole"],
+    "messaging_sessions": [
+        "Id",
+        "ConversationId",
+        "MessagingSessionStatus",
+        "MessagingSessionStartTime",
+        "MessagingSessionEndTime",
+        "EngagementChannelType",
+    ],
 }
 
 Entry = dict[str, Any]
@@ -111,6 +139,48 @@ def make(rng: random.Random, count: int) -> tuple[list[list[str]], list[Entry], 
         sessions.append(row)
         (bulk if number % 2 else connect).extend(entries)
     return sessions, bulk, connect
+
+
+def make_conversations(
+    rng: random.Random, count: int, first_session: int
+) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    """The rows of entries, participants and sessions; a conversation has two to four sessions."""
+    entries, participants, sessions = [], [], []
+    session = first_session
+    for number in range(1, count + 1):
+        conversation = salesforce_id("0dw", number)
+        people = {}
+        for place, (role, name) in enumerate(ROLES_OF_PARTICIPANTS.items()):
+            people[role] = salesforce_id("0dP", 10 * number + place)
+            participants.append([people[role], conversation, name])
+        start = START + datetime.timedelta(seconds=rng.randrange(36000))
+        for place in range(rng.randint(2, 4)):
+            late = place == number % 4
+            talked = talk(rng, start, late)
+            for entry in talked:
+                kind = "RoutingResult" if entry["role"] == "System" else "text"
+                entry_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+                who = people[entry["role"]]
+                entries.append([entry_id, conversation, kind, who, stamp(entry["at"])])
+            # The record of a session is made a moment after the message that opens it was received.
+            begin = stamp(start + datetime.timedelta(milliseconds=rng.randrange(200, 1500)))
+            end = (talked[-2 if late else -1]["at"] + datetime.timedelta(minutes=5)).replace(
+                microsecond=0
+            )
+            row = [salesforce_id("0Mw", session), conversation, "Ended", begin, stamp(end)]
+            sessions.append([*row, "EmbeddedMessaging"])
+            session += 1
+            start = end + datetime.timedelta(seconds=rng.randrange(4000, 50_000))
+    rng.shuffle(entries)
+    return entries, participants, sessions
+
+
+def write_data_360(output: pathlib.Path, rng: random.Random, first_session: int) -> None:
+    """Writes the conversations under the names that Data 360 has for their columns."""
+    output.mkdir(parents=True, exist_ok=True)
+    rows = make_conversations(rng, CONVERSATIONS, first_session)
+    for (name, columns), found in zip(DATA_360.items(), rows, strict=True):
+        write_csv(output / f"{name}.csv", [f"ssot__{column}__c" for column in columns], found)
 
 
 def write_csv(path: pathlib.Path, header: list[str], rows: list[list[str]]) -> None:
@@ -212,6 +282,7 @@ def main() -> None:
         content = {"conversationEntries": entries, "hasMore": start + step < len(connect)}
         text = json.dumps(content | {"nextPageUrl": None}, indent=2)
         (pages / f"page-{number:04d}.json").write_text(text + "\n", "utf-8")
+    write_data_360(args.output / "data_360", rng, first_session=10 * args.sessions + 1)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from rich.text import Text
 from pipelines import console, options, running
 from pipelines.command_line import Parser, parse_words
 from schemas import metric_types
-from transforms import Policy, ReadMessages, ReadMessagesAndSessions, ReadSessions
+from transforms import ReadMessages, ReadMessagesAndSessions, ReadSessions
 from transforms.batches import Counts
 from transforms.calibrating.calibrate import CalibratePolicy
 from transforms.calibrating.write import DIFFERENCES_NAME, FINDINGS_NAME, WriteCalibration
 from transforms.policy import SWITCHES
-from transforms.reading.columns import ColumnNames
 from transforms.reading.inputs import check_inputs
+from transforms.reading.names import ColumnNames
 from transforms.reading.read import ReadRecords
 
 PROGRAM = "session-calibration"
@@ -76,6 +76,7 @@ def parser() -> Parser:
     )
     options.add_reject_ratio(out)
     options.add_ranges(parser)
+    options.add_session_lead(parser.add_argument_group("rules"))
     return parser
 
 
@@ -99,7 +100,7 @@ def parse(argv: Sequence[str]) -> Job:
         read_messages=read_messages,
         read_sessions=read_sessions,
         read_records=ReadRecords(tuple(args.records), columns),
-        calibrate_policy=CalibratePolicy(Policy(**options.ranges_us(args))),
+        calibrate_policy=CalibratePolicy(options.policy_of(args)),
         write_calibration=WriteCalibration(args.output, args.max_reject_ratio),
     )
 
@@ -140,6 +141,8 @@ def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
     out.print(f"best: {report['flags']}", markup=False)
     out.print(f"{differing:,} of {best['compared']:,} records differ", markup=False)
     out.print(f"published in {job.published_in}", markup=False)
+    for line in console.doubts(counts):
+        out.print(line, markup=False)
 
 
 def _policy_table(policies: list[dict[str, Any]]) -> Table:

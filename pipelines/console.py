@@ -9,10 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.batches import Counts
+from transforms.folding.checks import AGREEING, CHECKED, OUTSIDE, with_median
 from transforms.plumbing import counters
 
 _SHOW_AFTER_S = 2.0
 _LONG_MS = 10_000
+# The share of the messages outside of their session, and that of the sessions whose counts agree, at
+# which a person should look.
+_MOST_OUTSIDE, _LEAST_AGREEING = 0.2, 0.9
 # The counts of folded sessions, of the main job and of the calibration.
 _FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")
 
@@ -53,7 +57,7 @@ def closing_table(counts: Counts) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="left")
     table.add_column(justify="right")
-    for kind in ("messages", "sessions", "channels", "records"):
+    for kind in ("messages", "sessions", "participants", "channels", "records"):
         if f"{kind}_read" not in counts:
             continue
         table.add_row(f"{kind} read", f"{counts[f'{kind}_read']:,}")
@@ -61,6 +65,8 @@ def closing_table(counts: Counts) -> Table:
             if name.startswith(f"{kind}_") and name != f"{kind}_read":
                 fate = name.removeprefix(f"{kind}_").replace("_", " ")
                 table.add_row(f"  {fate}", f"{number:,}")
+        if kind == "messages":
+            _add_assigned(table, counts)
     if counts.get("values_capped"):
         table.add_row("values capped at 999,999,999", f"{counts['values_capped']:,}")
     if "records_read" not in counts:
@@ -70,9 +76,45 @@ def closing_table(counts: Counts) -> Table:
     return table
 
 
+def _add_assigned(table: Table, counts: Counts) -> None:
+    """Adds how the messages got their sessions, where any of them names only its conversation."""
+    found = {name: number for name, number in counts.items() if name.startswith("assigned_")}
+    if not found.keys() - {"assigned_by_session_id"}:
+        return
+    to_none = found.pop("assigned_to_none", 0)
+    table.add_row("messages assigned to sessions", f"{sum(found.values()):,}")
+    for name, number in found.items():
+        table.add_row(f"  {name.removeprefix('assigned_').replace('_', ' ')}", f"{number:,}")
+    if to_none:
+        table.add_row("messages assigned to none", f"{to_none:,}")
+
+
+def doubts(counts: Counts) -> list[str]:
+    """The last lines of a run: how its counts agree with Salesforce's, and what its input may lack."""
+    lines = []
+    counts = with_median(counts)
+    messages = counts.get("messages_counted", 0) + counts.get("messages_late", 0)
+    outside = counts.get(OUTSIDE, 0)
+    if outside > messages * _MOST_OUTSIDE:
+        minutes = counts[f"{OUTSIDE}_median_min"]
+        distance = f"about {minutes / 60:g} h" if minutes else "less than a quarter of an hour"
+        lines.append(
+            f"{outside:,} of {messages:,} messages are outside of their session, half of them by "
+            f"{distance} or more: the clocks of messages and sessions may differ; see "
+            "--message_time_zone and --session_time_zone"
+        )
+    if checked := counts.get(CHECKED):
+        agreeing = counts.get(AGREEING, 0)
+        line = f"Salesforce's own counts of messages agree in {agreeing:,} of {checked:,} sessions"
+        if agreeing < checked * _LEAST_AGREEING:
+            line += ": messages are missing, or belong elsewhere"
+        lines.append(line)
+    return lines
+
+
 def stage_table(stages: Counts) -> Table | None:
     """The work of each stage of a long run: rows, bytes, and how long its threads were busy."""
-    names = ["read", "key", "fold", "write"]
+    names = ["read", "assign", "key", "fold", "write"]
     if sum(stages.get(f"{name}_busy_ms", 0) for name in names) < _LONG_MS:
         return None
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
@@ -80,6 +122,8 @@ def stage_table(stages: Counts) -> Table | None:
     for column in ("rows", "MB", "thread seconds"):
         table.add_column(column, justify="right")
     for name in names:
+        if f"{name}_rows" not in stages:
+            continue
         rows, num_bytes, busy_ms = (
             stages.get(f"{name}_{what}", 0) for what in ("rows", "bytes", "busy_ms")
         )

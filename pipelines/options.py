@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.command_line import UsageError
-from transforms import ReadMessages, ReadSessions
+from transforms import Policy, ReadMessages, ReadParticipants, ReadSessions
 from transforms.errors import JobError
 from transforms.files import is_local
-from transforms.instants import EPOCH
-from transforms.reading.columns import ColumnNames
+from transforms.instants import EPOCH, SECOND_US
+from transforms.policy import DEFAULT_LEAD_US
 from transforms.reading.inputs import check_inputs
+from transforms.reading.names import ColumnNames
 from transforms.reading.values import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -51,22 +52,49 @@ def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "lack the platform",
     )
     files.add_argument(
-        "--message_columns",
-        metavar="NAME=THEIRS,...",
-        help="columns of the messages that have other names, as "
-        "sent_at=meta.time,sender_role=meta.from; nested ones with dots",
+        "--participants",
+        nargs="+",
+        metavar="PATTERN",
+        default=[],
+        help="files or BigQuery tables with the participants of conversations and their roles, where the "
+        "messages name a participant in place of a role",
     )
-    files.add_argument(
-        "--session_columns",
-        metavar="NAME=THEIRS,...",
-        help="columns of the sessions that have other names",
-    )
+    for kind in ("message", "session", "participant", "channel"):
+        more = (
+            ", as sent_at=meta.time,sender_role=meta.from; nested ones with dots; @file is the name of "
+            "the file"
+        )
+        files.add_argument(
+            f"--{kind}_columns",
+            metavar="NAME=THEIRS,...",
+            help=f"columns of the {kind}s that have other names{more if kind == 'message' else ''}",
+        )
+    for kind in ("message", "session"):
+        files.add_argument(
+            f"--{kind}_time_zone",
+            type=time_zone,
+            metavar="ZONE",
+            help=f"IANA name of the time zone of whose wall clocks the instants of the {kind}s are, "
+            "whatever zone they state (default none: each is what it states, or UTC)",
+        )
     files.add_argument(
         "--assume_platform",
         choices=["enhanced", "standard"],
         help="platform of sessions for which nobody states it (default none: they are rejected)",
     )
     return files
+
+
+def add_session_lead(rules: argparse._ActionsContainer) -> None:
+    """Adds the option for how early a message that opens a session may be."""
+    rules.add_argument(
+        "--session_lead",
+        type=_seconds,
+        default=DEFAULT_LEAD_US // SECOND_US,
+        metavar="SECONDS",
+        help="how long before its session begins a message may be that opened it, where messages name "
+        "only their conversation (default %(default)s)",
+    )
 
 
 def add_reject_ratio(out: argparse._ActionsContainer) -> None:
@@ -111,17 +139,30 @@ def ranges_us(args: argparse.Namespace) -> dict[str, Any]:
     return {f"{edge}_us": getattr(args, edge) for edge in edges}
 
 
+def policy_of(args: argparse.Namespace, **switches: Any) -> Policy:
+    """The policy that the options ask for."""
+    return Policy(**switches, **ranges_us(args), session_lead_us=args.session_lead * SECOND_US)
+
+
 def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
-    """The transforms that read the messages and the sessions."""
+    """The transforms that read the messages, with their participants, and the sessions."""
+    participants = ReadParticipants(
+        tuple(args.participants), columns_of(args.participant_columns, "participant")
+    )
     read_messages = ReadMessages(
-        tuple(args.messages), columns=columns_of(args.message_columns, "message")
+        tuple(args.messages),
+        columns=columns_of(args.message_columns, "message"),
+        participants=participants if args.participants else None,
+        time_zone=args.message_time_zone,
     )
     read_sessions = ReadSessions(
         tuple(args.sessions),
         columns=columns_of(args.session_columns, "session"),
         channels=tuple(args.channels),
+        channel_columns=columns_of(args.channel_columns, "channel"),
         assume_platform=args.assume_platform and args.assume_platform.capitalize(),
         closed_us=(args.closed_from, args.closed_until),
+        time_zone=args.session_time_zone,
     )
     return read_messages, read_sessions
 
@@ -139,9 +180,15 @@ def check_readers(
     Raises:
       JobError: see `check_inputs`.
     """
-    check_inputs(read_messages.patterns, ColumnNames.of("messages", read_messages.columns))
+    participants = read_messages.participants
+    names = ColumnNames.of("messages", read_messages.columns, participants is not None)
+    check_inputs(read_messages.patterns, names)
     check_inputs(read_sessions.patterns, ColumnNames.of("sessions", read_sessions.columns), needed)
-    check_inputs(read_sessions.channels, ColumnNames.of("channels"))
+    channels = ColumnNames.of("channels", read_sessions.channel_columns)
+    check_inputs(read_sessions.channels, channels)
+    if participants is not None:
+        named = ColumnNames.of("participants", participants.columns)
+        check_inputs(participants.patterns, named)
 
 
 def is_within(path: str, top: str) -> bool:
@@ -192,6 +239,13 @@ def _ratio(text: str) -> float:
     return value
 
 
+def _seconds(text: str) -> int:
+    """The type of an option for a number of seconds."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds")
+    return int(text)
+
+
 def _instant(text: str) -> int:
     """The type of an option for a date or an instant: microseconds since the epoch, UTC."""
     full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
@@ -214,7 +268,7 @@ def columns_of(text: str | None, kind: str) -> dict[str, str]:
 
     Args:
       text: the value of the option, such as `session_id=Session__c,sent_at=Sent.At`.
-      kind: the beginning of the option's name: `message`, `session` or `record`.
+      kind: the beginning of the option's name, such as `message`.
 
     Raises:
       UsageError: a pair without `=`, or a canonical name that is unknown.

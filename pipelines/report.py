@@ -17,8 +17,8 @@ from transforms.errors import InputError
 from transforms.files import is_local, match, open_input
 from transforms.plumbing.counters import emit_counts
 from transforms.publishing.staging import write_file
-from transforms.reading.columns import ColumnNames
 from transforms.reading.inputs import check_inputs
+from transforms.reading.names import ColumnNames
 from transforms.reporting.measures import Report
 
 PROGRAM = "session-report"

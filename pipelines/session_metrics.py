@@ -15,7 +15,6 @@ from pipelines.command_line import Parser, UsageError, is_table_name, parse_word
 from schemas import metric_types
 from transforms import (
     ComputeSessionMetrics,
-    Policy,
     ReadMessages,
     ReadMessagesAndSessions,
     ReadSessions,
@@ -118,6 +117,7 @@ def parser() -> Parser:
     options.add_time_zone(out)
     options.add_ranges(parser)
     rules = parser.add_argument_group("rules")
+    options.add_session_lead(rules)
     for switch, values in SWITCHES.items():
         rules.add_argument(
             f"--{switch}",
@@ -140,10 +140,7 @@ def parse(argv: Sequence[str]) -> Job:
     read_messages, read_sessions = options.readers(args)
     write_metrics = _write_metrics(args, beam_options)
     compute_metrics = ComputeSessionMetrics(
-        Policy(
-            **{switch: getattr(args, switch) for switch in SWITCHES},
-            **options.ranges_us(args),
-        ),
+        options.policy_of(args, **{switch: getattr(args, switch) for switch in SWITCHES}),
         args.metrics,
         summarize=write_metrics.summaries is not None or write_metrics.report is not None,
     )
@@ -297,6 +294,8 @@ def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
         out.print(f"the page is {job.write_metrics.report.path}", markup=False)
     if not job.write_metrics.keep_files and any("_rejected_" in name for name in counts):
         out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
+    for line in console.doubts(counts):
+        out.print(line, markup=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

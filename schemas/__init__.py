@@ -104,19 +104,27 @@ def metric_types() -> tuple[str, ...]:
     return tuple(symbols_of(field))
 
 
-@functools.cache
 def aliases(kind: str) -> dict[str, dict[str, Any]]:
     """Returns the columns of an input and the names under which files may have them.
 
     Args:
-      kind: `messages`, `sessions`, `channels`, `records` or `summaries`.
+      kind: `messages`, `sessions`, `participants`, `channels`, `records` or `summaries`.
 
     Returns:
-      For each canonical column whether the column is `required`, and its `names` in order of
-      preference. Do not modify the dictionary.
+      For each canonical column whether the column is `required`, the column that may stand in for it
+      (`or`), and its `names` in order of preference. Do not modify the dictionary.
 
     >>> aliases("messages")["message_id"]["names"]
     ['message_id', 'MessageIdentifier', 'identifier', 'Id']
     """
-    table = json.loads(resources.files(__name__).joinpath("aliases.json").read_text("utf-8"))
-    return table[kind]
+    return _alias_table()[kind]
+
+
+def envelopes() -> list[str]:
+    """Returns the columns that hold a row inside of them, as an object or as JSON text."""
+    return _alias_table()["envelopes"]
+
+
+@functools.cache
+def _alias_table() -> dict[str, Any]:
+    return json.loads(resources.files(__name__).joinpath("aliases.json").read_text("utf-8"))

@@ -10,20 +10,26 @@ class MessageRow(NamedTuple):
     """One entry of a conversation.
 
     Attributes:
-      session_id: the id of the messaging session.
+      session_id: the id of the messaging session; None if the message names only its conversation.
       message_id: an id that is unique within the session.
       sent_at: when the server received the message.
-      sender_role: `EndUser`, `Agent`, `Bot`, ... as in the exports.
+      sender_role: `EndUser`, `Agent`, `Bot`, ... as in the exports; None if a participant has it.
       entry_type: `Text`, ... as in the exports; an entry without a type (None) is a message.
       sequence: the order of messages of one instant; a message without one (None) comes first.
+      conversation_id: the id of the conversation, for a message without a session.
+      participant_id: the id of the participant who sent the message, for one without a role.
+      deleted: whether the entry was deleted.
     """
 
-    session_id: str
+    session_id: str | None
     message_id: str
     sent_at: Timestamp
-    sender_role: str
+    sender_role: str | None
     entry_type: str | None = None
     sequence: int | None = None
+    conversation_id: str | None = None
+    participant_id: str | None = None
+    deleted: bool | None = None
 
 
 class SessionRow(NamedTuple):
@@ -40,6 +46,11 @@ class SessionRow(NamedTuple):
       modified_at: when the row was last changed; the newest snapshot of a session counts.
       accepted_at: when an agent accepted the session.
       routed_at: when the session was routed to agents.
+      conversation_id: the id of the conversation that the session is part of.
+      conversation_identifier: that conversation's `ConversationIdentifier`.
+      deleted: whether the session was deleted.
+      agent_message_count: how many messages of agents Salesforce has counted.
+      end_user_message_count: how many messages of the end user Salesforce has counted.
     """
 
     session_id: str
@@ -52,6 +63,11 @@ class SessionRow(NamedTuple):
     modified_at: Timestamp | None = None
     accepted_at: Timestamp | None = None
     routed_at: Timestamp | None = None
+    conversation_id: str | None = None
+    conversation_identifier: str | None = None
+    deleted: bool | None = None
+    agent_message_count: int | None = None
+    end_user_message_count: int | None = None
 
 
 class MetricRow(NamedTuple):

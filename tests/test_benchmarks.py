@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import load
 from tests.support import cli
-from transforms.reading.values import long_session_id
+from transforms.ids import lengthen
 
 
 @pytest.fixture
@@ -24,9 +24,10 @@ def small_pieces(monkeypatch):
 
 
 def test_ids_are_session_ids_and_all_different():
-    ids = load.session_ids(np.arange(5000)).to_pylist()
-    assert len(set(ids)) == 5000
-    assert all(i.startswith("0Mw") and long_session_id(i[:15]) == i for i in ids)
+    ids = load.session_ids(np.arange(5000))
+    assert pc.count_distinct(ids).as_py() == 5000
+    assert pc.all(pc.starts_with(ids, "0Mw")).as_py()
+    assert lengthen(pc.utf8_slice_codeunits(ids, 0, 15)).equals(ids)
 
 
 def test_log_is_whole_and_in_order_of_time(small_pieces, tmp_path):

@@ -8,8 +8,8 @@ import pytest
 
 from transforms.folding.metrics import to_seconds
 from transforms.folding.turns import turns_of
+from transforms.ids import lengthen
 from transforms.policy import Policy, policies
-from transforms.reading.values import long_session_id
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ def test_examples_of(module):
 
 @pytest.mark.parametrize(
     "item",
-    [Policy, policies, long_session_id, to_seconds, turns_of],
+    [Policy, policies, lengthen, to_seconds, turns_of],
     ids=lambda item: item.__name__,
 )
 def test_has_an_example(item):

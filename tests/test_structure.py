@@ -164,7 +164,7 @@ def test_imports_have_no_loop():
         ("transforms/policy.py", True),
         ("transforms/publishing/leases.py", True),
         ("transforms/reading/formats/csv.py", True),
-        ("transforms/reading/normalize.py", True),
+        ("transforms/reading/messages.py", True),
         ("transforms/folding/turns.py", True),
         ("transforms/writing/records.py", True),
         ("transforms/reporting/page.py", True),

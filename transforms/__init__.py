@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from transforms.collections import Batches as Batches
     from transforms.collections import Metrics as Metrics
     from transforms.folding.compute import ComputeSessionMetrics as ComputeSessionMetrics
+    from transforms.keying.assign import AssignSessions as AssignSessions
     from transforms.policy import Policy as Policy
     from transforms.reading.read import ReadMessages as ReadMessages
     from transforms.reading.read import ReadMessagesAndSessions as ReadMessagesAndSessions
+    from transforms.reading.read import ReadParticipants as ReadParticipants
     from transforms.reading.read import ReadSessions as ReadSessions
     from transforms.reading.read import ReadSummaries as ReadSummaries
     from transforms.reading.rows import BatchMessages as BatchMessages
@@ -37,9 +39,11 @@ _MODULE_OF = {
     "Batches": "transforms.collections",
     "Metrics": "transforms.collections",
     "ComputeSessionMetrics": "transforms.folding.compute",
+    "AssignSessions": "transforms.keying.assign",
     "Policy": "transforms.policy",
     "ReadMessages": "transforms.reading.read",
     "ReadMessagesAndSessions": "transforms.reading.read",
+    "ReadParticipants": "transforms.reading.read",
     "ReadSessions": "transforms.reading.read",
     "ReadSummaries": "transforms.reading.read",
     "BatchMessages": "transforms.reading.rows",

@@ -13,6 +13,9 @@ from schemas import aliases, arrow_schema
 END_USER, AGENT, BOT = 0, 1, 2
 """The senders whose messages count."""
 
+NEVER_COUNTED = 3
+"""The senders whose messages do not: system, supervisor, router."""
+
 SIDES = ("agent", "end_user")
 """The sides of a conversation whose responses are timed."""
 
@@ -21,6 +24,9 @@ MAX_VALUE = 999_999_999
 
 NO_SEQUENCE = np.iinfo(np.int64).min
 """In place of a sequence that a message has not: before any other."""
+
+SESSION_ID_PREFIX = "0Mw"
+"""The ids of messaging sessions of Salesforce begin so, and no other ids do."""
 
 ID = pa.dictionary(pa.int32(), pa.string())
 
@@ -39,9 +45,20 @@ MESSAGES = pa.schema(
 )
 """One row per message. On the way to the fold it may be narrowed, see `keying.sharding.narrow`."""
 
+BY_TIME = pa.field("by_time", pa.bool_(), nullable=False)
+"""A column more of messages whose session was found by time; a batch without it has none of these."""
+
+UNASSIGNED = pa.schema([pa.field("conversation_id", ID, nullable=False), *list(MESSAGES)[1:]])
+"""One row per message that names its conversation and no session."""
+
 SESSIONS = pa.schema(
     [
         pa.field("session_id", ID, nullable=False),
+        # The conversation that the session is part of, as an id of Salesforce and as an identifier.
+        pa.field("conversation_id", pa.string()),
+        pa.field("conversation_identifier", pa.string()),
+        # Whether the session was deleted: it gets no records and takes no messages.
+        pa.field("deleted", pa.bool_(), nullable=False),
         # "Ended" if the session is closed.
         pa.field("status", pa.string(), nullable=False),
         # Such as "EmbeddedMessaging" or "Text".
@@ -60,9 +77,32 @@ SESSIONS = pa.schema(
         pa.field("accepted_at_us", pa.int64()),
         # When the work was routed to an agent: ServiceRepFirstResponseTime is timed from here.
         pa.field("routed_at_us", pa.int64()),
+        # How many messages Salesforce has counted itself.
+        pa.field("agent_message_count", pa.int64()),
+        pa.field("end_user_message_count", pa.int64()),
     ]
 )
 """One row per session, or per snapshot of one."""
+
+PLATFORMS = ("Enhanced", "Standard")
+
+CHANNELS = pa.schema(
+    [
+        pa.field("channel_id", pa.string(), nullable=False),
+        # The place of the platform in `PLATFORMS`.
+        pa.field("platform", pa.int8(), nullable=False),
+    ]
+)
+"""One row per channel that states its platform."""
+
+PARTICIPANTS = pa.schema(
+    [
+        pa.field("participant_id", pa.string(), nullable=False),
+        # END_USER, AGENT, BOT or NEVER_COUNTED.
+        pa.field("sender", pa.int8(), nullable=False),
+    ]
+)
+"""One row per participant of a conversation who states a role."""
 
 KEYS = pa.schema(
     [
@@ -87,21 +127,28 @@ SUMMARIES = pa.schema(
 )
 """One row per session: the fields of a summary row that the page is made of."""
 
-Kind = Literal["messages", "sessions", "records"]
+Kind = Literal["messages", "unassigned", "sessions", "records", "channels", "participants"]
 """The kinds of rows; batches of several kinds travel in one PCollection."""
+
+# For each kind a column that tells it from those that follow.
+_KIND_OF_COLUMN: dict[str, Kind] = {
+    "metric_type": "records",
+    "participant_id": "participants",
+    "platform": "channels",
+    "status": "sessions",
+    "session_id": "messages",
+    "conversation_id": "unassigned",
+}
 
 
 def kind_of(batch: pa.RecordBatch) -> Kind:
     """Finds out from its columns what the rows of a batch are.
 
     Args:
-      batch: of layout `MESSAGES`, whole or narrowed, of layout `SESSIONS`, or of layout
-        `SALESFORCE_RECORDS`.
+      batch: of the layout of one of the kinds; messages whole or narrowed.
     """
-    names = batch.schema.names
-    if "message_id" in names:
-        return "messages"
-    return "records" if "metric_type" in names else "sessions"
+    index_of = batch.schema.get_field_index
+    return next(kind for column, kind in _KIND_OF_COLUMN.items() if index_of(column) >= 0)
 
 
 Counts = dict[str, int]

@@ -11,8 +11,7 @@ class Batches(NamedTuple):
     """One input, or several together, as batches.
 
     Attributes:
-      batches: PCollection of `pa.RecordBatch`, of layout `batches.MESSAGES`, `batches.SESSIONS`,
-        `batches.SALESFORCE_RECORDS` or `batches.SUMMARIES`.
+      batches: PCollection of `pa.RecordBatch`, each of one of the layouts of the module `batches`.
       rejects: PCollection of `Reject`: rows that can't be used.
       counts: PCollection of `Counts`, to be added up: rows read, skipped, rejected.
       num_bytes: PCollection of int, to be added up: roughly how large the batches are.
@@ -22,6 +21,18 @@ class Batches(NamedTuple):
     rejects: beam.PCollection
     counts: beam.PCollection
     num_bytes: beam.PCollection
+
+    @classmethod
+    def merged(cls, inputs: "Batches | tuple[Batches, ...]") -> "Batches":
+        """Puts several inputs into one."""
+        if isinstance(inputs, cls):
+            return inputs
+        return cls(
+            *(
+                collections | name.title().replace("_", "") >> beam.Flatten()
+                for name, collections in zip(cls._fields, zip(*inputs, strict=True), strict=True)
+            )
+        )
 
 
 class Metrics(NamedTuple):

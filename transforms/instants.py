@@ -2,6 +2,9 @@
 
 import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -14,3 +17,13 @@ def date_of_day(day: int) -> str:
     '2024-10-04'
     """
     return (EPOCH.date() + datetime.timedelta(days=day)).isoformat()
+
+
+def end_of_second(instants_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The last microsecond of ends: one without a fraction has whole seconds, and is its whole second.
+
+    >>> end_of_second(np.array([1_000_000, 1_500_000]))
+    array([1999999, 1500000])
+    """
+    whole = instants_us % SECOND_US == 0
+    return np.where(whole, instants_us + SECOND_US - 1, instants_us)

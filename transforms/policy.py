@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 from typing import Any, Literal, get_args
 
+from transforms.instants import SECOND_US
+
 ResponseFrom = Literal["first_message", "last_message"]
 Bots = Literal["ignore", "answer"]
 LateMessages = Literal["include", "exclude"]
@@ -25,6 +27,9 @@ RULES = ("response_from", "bots", "late_messages")
 """The switches that times depend on; a summary row has each as `policy_...`."""
 
 
+DEFAULT_LEAD_US = 60 * SECOND_US
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
     """How the metrics are computed, and for which sessions. `docs/decisions.md` has the reasons.
@@ -44,6 +49,8 @@ class Policy:
       closed_from_us, closed_until_us: only sessions with `ended_at` in this half-open range.
       created_from_us, created_until_us: only sessions with `created_at` in this half-open range.
         All four are microseconds since the epoch, UTC; None is no bound.
+      session_lead_us: how long before its session begins a message may be that opened it, for messages
+        that name only their conversation.
 
     Raises:
       ValueError: a switch has a value that is not among `SWITCHES`.
@@ -57,6 +64,7 @@ class Policy:
     closed_until_us: int | None = None
     created_from_us: int | None = None
     created_until_us: int | None = None
+    session_lead_us: int = DEFAULT_LEAD_US
 
     def __post_init__(self) -> None:
         for name, values in SWITCHES.items():

@@ -104,16 +104,20 @@ _WHEN = (
     ["2024-10-02", "2024-10-02T12:00:00Z", "2024-10-02T12:00:00.123+0100", "2024-10-02T12:00:00"],
     ["", "yesterday", "2024-13-02", "2024-10-32", "2024-10-2", "2024-10-02 12:00", "20241002"],
 )
+_TIME_ZONE = (
+    ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"],
+    ["", "Europe Berlin", "/Berlin", "Europe/", "Europe//Berlin", "+01:00"],
+)
 VALUES = {
     "messages": _INPUT,
     "sessions": _INPUT,
     "channels": _INPUT,
+    "participants": _INPUT,
     "summary": _FILES,
     "report": _FILES,
-    "report_time_zone": (
-        ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"],
-        ["", "Europe Berlin", "/Berlin", "Europe/", "Europe//Berlin", "+01:00"],
-    ),
+    "report_time_zone": _TIME_ZONE,
+    "message_time_zone": _TIME_ZONE,
+    "session_time_zone": _TIME_ZONE,
     "session_summary": (
         [*_FOLDER[0], "my-project:metrics.sessions", "example.com:project.metrics.records_2024"],
         [*_FOLDER[1], "project.metrics.sessions", "p:d", "p:d.t u"],
@@ -127,6 +131,9 @@ VALUES = {
     "rejects": _FOLDER,
     "message_columns": _COLUMNS,
     "session_columns": (["status=State"], _COLUMNS[1]),
+    "participant_columns": (["sender_role=Role__c,participant_id=Who"], _COLUMNS[1]),
+    "channel_columns": (["channel_id=@file"], _COLUMNS[1]),
+    "session_lead": (["0", "60", "999999999"], ["", "-1", "1.5", "60 s", "1000000000"]),
     "max_reject_ratio": (
         ["0", "0.01", ".5", "1", "1.0"],
         ["", "-1", "1.01", "2", "1%", "0,5", "."],

@@ -11,8 +11,11 @@ STAGES = {
     "read_rows": 1_234_567,
     "read_bytes": 12_600_000,
     "key_busy_ms": 3_000,
+    "key_rows": 0,
     "fold_busy_ms": 3_000,
+    "fold_rows": 0,
     "write_busy_ms": 2_800,
+    "write_rows": 0,
 }
 
 

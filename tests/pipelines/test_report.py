@@ -18,8 +18,9 @@ from tests.support.page import Page
 from tests.support.summaries import DAY_US, SECOND_US, UTC, batch, computed, contact_centre, summary
 from transforms import ReportPage
 from transforms.batches import SUMMARIES
-from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.normalize import normalize_summaries
+from transforms.reading.columns import RawBatch
+from transforms.reading.names import ColumnNames
+from transforms.reading.records import normalize_summaries
 from transforms.reporting.measures import measure
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT as KIND
@@ -312,13 +313,15 @@ def test_columns_are_those_of_the_schema():
 
 def test_a_summary():
     found = normalized()
-    assert found.batch.to_pylist() == [ROW]
+    assert found.batches[0].to_pylist() == [ROW]
     assert (found.rejects, found.counts) == ([], {"summaries_read": 1})
 
 
 @pytest.mark.parametrize("shown", ["true", "True", "TRUE", True])
 def test_booleans(shown):
-    assert normalized(ends_unanswered=shown).batch.column("ends_unanswered").to_pylist() == [True]
+    assert normalized(ends_unanswered=shown).batches[0].column("ends_unanswered").to_pylist() == [
+        True
+    ]
 
 
 @pytest.mark.parametrize(
@@ -336,6 +339,6 @@ def test_booleans(shown):
 )
 def test_values_that_are_wrong(changes, reason):
     found = normalized(**changes)
-    assert len(found.batch) == 0
+    assert len(found.batches[0]) == 0
     assert [(reject.row, reject.reason) for reject in found.rejects] == [(7, reason)]
     assert found.counts == {"summaries_read": 1, f"summaries_rejected_{reason}": 1}

@@ -113,9 +113,18 @@ def test_every_row_has_one_fate(tmp_path, run):
     )
     status, err = run(more)
     assert status == 0
-    assert json.loads((tmp_path / "n.json").read_text()) == COUNTS
-    shown = dict(line.rstrip().rsplit(maxsplit=1) for line in err.splitlines()[:-1])
-    assert err.splitlines()[-1] == f"published in {tmp_path}/out"
+    assert json.loads((tmp_path / "n.json").read_text()) == {
+        **COUNTS,
+        "assigned_by_session_id": 8,
+        "outside_messages": 1,
+        "outside_messages_median_min": 60,
+    }
+    *lines, published, doubt = err.splitlines()
+    shown = dict(line.rstrip().rsplit(maxsplit=1) for line in lines)
+    assert doubt.startswith(
+        "1 of 3 messages are outside of their session, half of them by about 1 h"
+    )
+    assert published == f"published in {tmp_path}/out"
     kind, table = "", {}
     for name, number in shown.items():
         if name.startswith("  "):
@@ -127,7 +136,12 @@ def test_every_row_has_one_fate(tmp_path, run):
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
     counts, stages, *_ = _run(session_metrics.parse(argv), session_metrics.build)
-    assert counts == COUNTS  # Beam's counters
+    assert counts == {  # Beam's counters
+        **COUNTS,
+        "assigned_by_session_id": 8,
+        "outside_messages": 1,
+        "outside_messages_by_60_min": 1,
+    }
     rows = {name: stages[f"{name}_rows"] for name in ("read", "key", "fold", "write")}
     assert rows["read"] == sum(COUNTS[name] for name in COUNTS if name.endswith("_read"))
     assert rows["key"] == rows["fold"]
@@ -167,12 +181,10 @@ def test_several_patterns_and_options_after_them(tmp_path, run):
     mapped = "--message_columns session_id=meta.of,message_id=meta.no"
     end = "--bots answer --output_format jsonl --output @out"
     status, err = run(end, argv)
-    assert (status, err.count("\n")) == (
-        2,
-        1,
-    ) and "n.jsonl: no column for session_id, message_id" in err
+    missing = "no column for session_id or conversation_id, message_id of the messages"
+    assert (status, err.count("\n")) == (2, 1) and f"n.jsonl: {missing}" in err
     status, err = run(f"{mapped} {end}", argv)
-    assert status == 2 and "m1.csv: no column for session_id, message_id" in err
+    assert status == 2 and f"m1.csv: {missing}" in err
     argv = argv.replace("@m?.csv @n.jsonl", "@n.jsonl")
     status, err = run(f"{mapped} {end}", argv)
     assert status == 0

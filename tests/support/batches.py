@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS
 from transforms.instants import SECOND_US
-from transforms.reading.normalize import SENDERS
+from transforms.reading.words import SENDERS
 
 
 def messages(*rows: tuple) -> pa.RecordBatch:
@@ -23,7 +23,12 @@ def messages(*rows: tuple) -> pa.RecordBatch:
 
 
 def sessions(*rows: dict) -> pa.RecordBatch:
-    default = {"status": "Ended", "platform_type": "Enhanced", "ended_at_us": 100 * SECOND_US}
+    default = {
+        "deleted": False,
+        "status": "Ended",
+        "platform_type": "Enhanced",
+        "ended_at_us": 100 * SECOND_US,
+    }
     table = pa.Table.from_pylist(
         [default | row for row in rows],
         pa.schema([f.with_type(pa.string()) if f.name == "session_id" else f for f in SESSIONS]),

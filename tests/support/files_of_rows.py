@@ -12,9 +12,11 @@ import pytest
 from hypothesis import strategies as st
 
 from transforms.reading import formats, values
-from transforms.reading.columns import ColumnNames
+from transforms.reading.embedded import look_into_texts
 from transforms.reading.formats import parts
-from transforms.reading.normalize import normalize_messages, normalize_sessions
+from transforms.reading.messages import normalize_messages
+from transforms.reading.names import ColumnNames
+from transforms.reading.sessions import normalize_sessions
 
 NAMES = ColumnNames.of("messages").all()
 SECRET = "a customer's private words"
@@ -46,12 +48,28 @@ def scan(name, data, names=NAMES):
     return rows, malformed
 
 
-def normalized(name, data, kind="messages"):
+def resolved(name, data, kind="messages", mapping=None):
+    """The names that a file has for the columns, as the reader finds them."""
+    known, names = formats.format_of(name), ColumnNames.of(kind, mapping)
+    found = known.names(io.BytesIO(data))
+    return names if found is None else names.resolve(found, name, known.rows_differ)
+
+
+def normalized_pieces(name, data, kind="messages", mapping=None):
+    """What is made of each piece of a file."""
     normalize = {"messages": normalize_messages, "sessions": normalize_sessions}[kind]
-    names = ColumnNames.of(kind)
-    names.check(formats.format_of(name).names(io.BytesIO(data)), name)
-    found = [normalize(raw, names, name) for raw in batches(name, data, names.all())]
-    rows = [row for each in found for row in each.batch.to_pylist()]
+    names = resolved(name, data, kind, mapping)
+    for raw in batches(name, data, names.all()):
+        yield normalize(look_into_texts(raw, names.all()), names, name)
+
+
+def normalized(name, data, kind="messages", mapping=None):
+    """The rows of a file that are kept, of all kinds, and its rejects."""
+    columns = formats.format_of(name).names(io.BytesIO(data))
+    if columns is not None:
+        ColumnNames.of(kind, mapping).check(columns, name)
+    found = list(normalized_pieces(name, data, kind, mapping))
+    rows = [row for each in found for batch in each.batches for row in batch.to_pylist()]
     return rows, [reject for each in found for reject in each.rejects]
 
 
@@ -265,11 +283,9 @@ SAME |= {
 
 def outcome(name, data):
     """How many rows are good, and the rejects in order of their rows."""
-    names = ColumnNames.of("messages")
     good, rejects = 0, []
-    for raw in batches(name, data, names.all()):
-        found = normalize_messages(raw, names, "f")
-        good += found.batch.num_rows
+    for found in normalized_pieces(name, data):
+        good += sum(batch.num_rows for batch in found.batches)
         for r in found.rejects:
             rejects.append((r.row, r.reason, r.detail if r.reason == "malformed_row" else None))
     return good, sorted(rejects, key=lambda r: r[0])

@@ -3,8 +3,11 @@
 import numpy as np
 import pyarrow as pa
 
-from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.normalize import normalize_messages, normalize_sessions
+from transforms.reading.columns import RawBatch
+from transforms.reading.lookups import NOTHING_GIVEN
+from transforms.reading.messages import normalize_messages
+from transforms.reading.names import ColumnNames
+from transforms.reading.sessions import normalize_sessions
 
 NOON = "2024-10-02T12:00:00.000Z"
 NOON_US = 1_727_870_400_000_000
@@ -19,12 +22,13 @@ def raw(rows, malformed=()):
     return RawBatch(columns, len(rows), lambda: np.arange(11, 11 + len(rows)), malformed)
 
 
-def messages(*rows, mapping=None, malformed=()):
-    return normalize_messages(raw(rows, malformed), ColumnNames.of("messages", mapping), "f")
+def messages(*rows, mapping=None, malformed=(), given=NOTHING_GIVEN):
+    names = ColumnNames.of("messages", mapping)
+    return normalize_messages(raw(rows, malformed), names, "f", given)
 
 
-def sessions(*rows, mapping=None, **options):
-    return normalize_sessions(raw(rows), ColumnNames.of("sessions", mapping), "f", **options)
+def sessions(*rows, mapping=None, given=NOTHING_GIVEN):
+    return normalize_sessions(raw(rows), ColumnNames.of("sessions", mapping), "f", given)
 
 
 def one(row, **changes):

@@ -42,6 +42,7 @@ def summary(
         "ends_unanswered": False,
         "late_messages": 0,
         "duplicate_messages": 0,
+        "assigned_by_time_messages": 0,
         "policy_response_from": "first_message",
         "policy_bots": "ignore",
         "policy_late_messages": "include",

@@ -17,10 +17,10 @@ from tests.support.cli import ROOT
 from tests.support.cloud import MESSAGES, read_rows, watch, write_as
 from transforms import files
 from transforms.errors import InputError
-from transforms.reading.columns import ColumnNames
 from transforms.reading.formats import UNREADABLE, explain, format_of
 from transforms.reading.formats import parts as format_parts
 from transforms.reading.inputs import check_inputs
+from transforms.reading.names import ColumnNames
 
 
 @pytest.fixture(params=["local", "gs://"])

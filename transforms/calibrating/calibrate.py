@@ -14,7 +14,8 @@ from transforms.calibrating.agreement import calibrate_shard, differences_of_sha
 from transforms.collections import COUNTS, Batches
 from transforms.folding.metrics import METRICS
 from transforms.folding.turns import Int64s
-from transforms.keying.key import group_by_shard
+from transforms.keying.assign import AssignSessions
+from transforms.keying.key import group_by_shard, number_of_shards
 from transforms.plumbing.coders import RecordBatchCoder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.policy import Policy, policies
@@ -52,18 +53,24 @@ class CalibratePolicy(beam.PTransform):
     @no_annotations
     def expand(self, inputs: Batches) -> Calibration:
         """Applies the transform to messages, sessions and records."""
-        shards = group_by_shard(inputs)
-        calibrated = shards | "CalibrateShards" >> beam.ParDo(
+        shards = number_of_shards(inputs)
+        assigned = inputs | "AssignSessions" >> AssignSessions(self.policy.session_lead_us, shards)
+        grouped = group_by_shard(inputs, assigned, shards)
+        calibrated = grouped | "CalibrateShards" >> beam.ParDo(
             _CalibrateShard(), self.policy
         ).with_outputs(COUNTS, main="agreement")
         agreement = calibrated.agreement | "AddAgreement" >> beam.CombineGlobally(_add)
         best = agreement | "BestPolicy" >> beam.Map(_best, self.policy)
         # A second pass over the shards, not over the messages: which policy is the best is known only
         # when all shards have been counted.
-        differences = shards | "DifferencesOfShards" >> beam.ParDo(
+        differences = grouped | "DifferencesOfShards" >> beam.ParDo(
             _DifferencesOfShard(), beam.pvalue.AsSingleton(best)
         ).with_output_types(pa.RecordBatch)
-        counts = (inputs.counts, calibrated[COUNTS]) | "AllCounts" >> beam.Flatten()
+        counts = (
+            inputs.counts,
+            assigned.counts,
+            calibrated[COUNTS],
+        ) | "AllCounts" >> beam.Flatten()
         return Calibration(agreement, differences, inputs.rejects, counts)
 
 

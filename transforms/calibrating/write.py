@@ -18,6 +18,7 @@ from transforms.batches import Counts
 from transforms.calibrating.agreement import COMPARED, DIFFERENCES, open_switches, standings
 from transforms.calibrating.calibrate import Calibration
 from transforms.errors import InputError
+from transforms.folding.checks import with_median
 from transforms.folding.turns import Int64s
 from transforms.plumbing.counters import add_counts
 from transforms.policy import SWITCHES, Policy
@@ -104,7 +105,11 @@ class WriteCalibration(beam.PTransform):
         )
         stage_rejects = StageRejects(RejectsPlace.of(self.output, None))
         rejects = calibration.rejects | "StageRejects" >> stage_rejects
-        counts = calibration.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
+        counts = (
+            calibration.counts
+            | "AddCounts" >> beam.CombineGlobally(add_counts)
+            | "MedianOutside" >> beam.Map(with_median)
+        )
         # A step of its own, so that publishing can be tried again.
         written = counts | "WriteFindings" >> beam.Map(
             self._write_findings, beam.pvalue.AsSingleton(calibration.agreement)

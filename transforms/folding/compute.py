@@ -13,7 +13,8 @@ from transforms.collections import COUNTS, Batches, Metrics
 from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.folding.sessions import Sample, sample_sessions
 from transforms.folding.shard import fold_shard
-from transforms.keying.key import group_by_shard
+from transforms.keying.assign import AssignSessions
+from transforms.keying.key import group_by_shard, number_of_shards
 from transforms.plumbing.coders import RecordBatchCoder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.policy import Policy
@@ -25,7 +26,8 @@ class ComputeSessionMetrics(beam.PTransform):
 
     Takes `(messages, sessions)`, two `Batches` from `ReadMessages` and `ReadSessions` or from
     `BatchMessages` and `BatchSessions`; or the one of `ReadMessagesAndSessions`. Gives `Metrics`.
-    Inputs must be bounded. A session's rows may arrive in any order and in any number of batches: the
+    Inputs must be bounded. Messages that name only their conversation get their session by
+    `AssignSessions`. A session's rows may arrive in any order and in any number of batches: the
     result is the same.
 
         (messages, sessions) | ComputeSessionMetrics(Policy(bots="answer"))
@@ -43,22 +45,16 @@ class ComputeSessionMetrics(beam.PTransform):
     @no_annotations
     def expand(self, inputs: Batches | tuple[Batches, Batches]) -> Metrics:
         """Applies the transform to messages and sessions."""
-        if not isinstance(inputs, Batches):
-            inputs = Batches(
-                *(
-                    collections | name.title().replace("_", "") >> beam.Flatten()
-                    for name, collections in zip(
-                        Batches._fields, zip(*inputs, strict=True), strict=True
-                    )
-                )
-            )
+        inputs = Batches.merged(inputs)
+        shards = number_of_shards(inputs)
+        assigned = inputs | "AssignSessions" >> AssignSessions(self.policy.session_lead_us, shards)
         fold = functools.partial(
             fold_shard, policy=self.policy, types=self.types, summarize=self.summarize
         )
-        folded = group_by_shard(inputs) | "FoldSessions" >> beam.ParDo(
+        folded = group_by_shard(inputs, assigned, shards) | "FoldSessions" >> beam.ParDo(
             _FoldShard(), fold
         ).with_output_types(pa.RecordBatch, counts=dict).with_outputs(COUNTS, main="batches")
-        counts = (inputs.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
+        counts = (inputs.counts, assigned.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
         samples = inputs.batches | "SampleSessions" >> beam.FlatMap(
             _sample, self.policy
         ).with_output_types(Sample)

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.batches import MESSAGES, NO_SEQUENCE, Counts, add_count
+from transforms.batches import BY_TIME, MESSAGES, Counts, add_count
 from transforms.folding.turns import Int64s, Messages
-from transforms.instants import SECOND_US
+from transforms.instants import end_of_second
+from transforms.keying.sharding import concat_message_ids, sequences_of
 from transforms.plumbing import texts
 
 Indices = NDArray[np.intp]
@@ -28,6 +29,7 @@ class Gathered(NamedTuple):
       sender: `END_USER`, `AGENT` or `BOT`.
       sequence: `NO_SEQUENCE` for a message without one.
       message_id: texts, or UUIDs as `texts.pack_uuids` makes them.
+      by_time: whether the session was found by time.
     """
 
     session: NDArray[np.int32]
@@ -35,6 +37,7 @@ class Gathered(NamedTuple):
     sender: NDArray[np.int8]
     sequence: Int64s
     message_id: pa.Array
+    by_time: NDArray[np.bool_]
 
 
 def gather_messages(
@@ -62,9 +65,17 @@ def gather_messages(
         session=session,
         sent_at_us=np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
         sender=np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
-        sequence=np.concatenate([_sequences(batch) for batch in batches]),
-        message_id=_concat_ids([batch.column("message_id") for batch in batches]),
+        sequence=np.concatenate([sequences_of(batch) for batch in batches]),
+        message_id=concat_message_ids(batches),
+        by_time=np.concatenate([_by_time(batch) for batch in batches]),
     )
+
+
+def _by_time(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    place = batch.schema.get_field_index(BY_TIME.name)
+    if place >= 0:
+        return batch.column(place).to_numpy(zero_copy_only=False)
+    return np.broadcast_to(np.False_, len(batch))
 
 
 def number_sessions(
@@ -97,27 +108,12 @@ def number_sessions(
     )
 
 
-def _sequences(batch: pa.RecordBatch) -> Int64s:
-    if "sequence" in batch.schema.names:
-        return batch.column("sequence").to_numpy()
-    return np.broadcast_to(np.int64(NO_SEQUENCE), len(batch))
-
-
-def _concat_ids(columns: Sequence[pa.Array]) -> pa.Array:
-    """The message ids in one column: packed if they are packed in every batch, else as texts."""
-    if len({column.type for column in columns}) > 1:
-        columns = [
-            column if pa.types.is_string(column.type) else texts.unpack_uuids(column)
-            for column in columns
-        ]
-    return pa.concat_arrays(columns)
-
-
 def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], Int64s]:
     """Orders the messages of the sessions that get records.
 
     By session, then `sent_at`, `sequence`, `message_id` (shorter first, then by bytes). Messages that
-    are equal in all of these are ordered by sender, so that arrival never decides.
+    are equal in all of these are ordered by sender, then by whether they name their session, so that
+    arrival never decides.
 
         row                   0    1    2    3    4
         session               1    0    1   -1    1      -1: gets no records
@@ -174,6 +170,7 @@ def _order_ties(messages: Gathered, rows: Indices, tie: NDArray[np.intp]) -> Ind
             "length": _lengths(message_id),
             "message_id": message_id.cast(pa.binary()),
             "sender": messages.sender[rows],
+            "by_time": messages.by_time[rows],
         }
     )
     order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
@@ -233,7 +230,5 @@ def is_late(messages: Messages, sessions: pa.RecordBatch) -> NDArray[np.bool_]:
       sessions: of layout `batches.SESSIONS`, each with an end; the numbers of `messages.session` are
         places here.
     """
-    ended_at_us = sessions.column("ended_at_us").to_numpy()
-    whole = ended_at_us % SECOND_US == 0
-    limit = np.where(whole, ended_at_us + SECOND_US - 1, ended_at_us)
+    limit = end_of_second(sessions.column("ended_at_us").to_numpy())
     return messages.sent_at_us > limit.take(messages.session)

@@ -12,6 +12,7 @@ from transforms.batches import SESSIONS, Counts, add_count
 from transforms.instants import DAY_US, date_of_day
 from transforms.keying.sharding import shards_of
 from transforms.policy import Policy
+from transforms.snapshots import newest_snapshots
 
 SAMPLED = 1 << 10
 """One session in so many is looked at to find where files are cut."""
@@ -42,10 +43,9 @@ def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample
 
 
 def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) -> pa.RecordBatch:
-    """Selects the sessions that get records: newest snapshot, closed, eligible, in range.
+    """Selects the sessions that get records: newest snapshot, not deleted, closed, eligible, in range.
 
-    The newest snapshot has the newest `modified_at`, else the latest `ended_at`; the rest of the
-    columns break a tie, so that arrival never does.
+    `snapshots.newest_snapshots` says which is the newest.
 
     Args:
       sessions: of layout `batches.SESSIONS`, in any order, a row per snapshot.
@@ -58,24 +58,14 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     """
     table = pa.Table.from_batches([sessions])
     table = table.set_column(0, "session_id", table.column(0).cast(pa.string()))
-    keys = ["session_id", "modified_at_us", "ended_at_us"]
-    keys += [name for name in SESSIONS.names if name not in keys]
-    order = pc.sort_indices(
-        pa.table([_nulls_least(table[key]) for key in keys], keys),
-        [(key, "ascending") for key in keys],
-    )
-    table = table.take(order).combine_chunks()
-    ids = table.column("session_id")
-    # Of each id the last row.
-    kept = np.ones(len(table), bool)
-    if len(table) > 1:
-        kept[:-1] = pc.not_equal(ids[1:], ids[:-1]).to_numpy()
-    add_count(counts, "sessions_superseded", np.count_nonzero(~kept))
+    newest = newest_snapshots(table).combine_chunks()
+    add_count(counts, "sessions_superseded", len(table) - len(newest))
+    kept = np.ones(len(newest), bool)
     for fate, condition in conditions(policy):
-        met = condition(table).fill_null(False).to_numpy()
+        met = condition(newest).fill_null(False).to_numpy()
         add_count(counts, f"sessions_{fate}", np.count_nonzero(kept & ~met))
         kept &= met
-    return _one_batch(table.filter(pa.array(kept)))
+    return _one_batch(newest.filter(pa.array(kept)))
 
 
 Condition = Callable[[pa.Table], pa.ChunkedArray]
@@ -88,13 +78,20 @@ def conditions(policy: Policy) -> list[tuple[str, Condition]]:
     Each stands beside the fate of the sessions that fail it: `sessions_<fate>` is the count.
     """
 
+    def is_there(table: pa.Table) -> pa.ChunkedArray:
+        return pc.invert(table["deleted"])
+
     def is_closed(table: pa.Table) -> pa.ChunkedArray:
         return pc.and_(pc.equal(table["status"], "Ended"), pc.is_valid(table["ended_at_us"]))
 
     def is_enhanced(table: pa.Table) -> pa.ChunkedArray:
         return pc.equal(table["platform_type"], "Enhanced")
 
-    found: list[tuple[str, Condition]] = [("not_closed", is_closed), ("not_enhanced", is_enhanced)]
+    found: list[tuple[str, Condition]] = [
+        ("deleted", is_there),
+        ("not_closed", is_closed),
+        ("not_enhanced", is_enhanced),
+    ]
     for column, start, end in (
         ("ended_at_us", policy.closed_from_us, policy.closed_until_us),
         ("created_at_us", policy.created_from_us, policy.created_until_us),
@@ -107,12 +104,6 @@ def conditions(policy: Policy) -> list[tuple[str, Condition]]:
 
 def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.ChunkedArray:
     return compare(table[column], bound)
-
-
-def _nulls_least(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with a value that sorts before all others in place of null."""
-    text = pa.types.is_string(column.type)
-    return column.fill_null("" if text else np.iinfo(np.int64).min)
 
 
 def concat_sessions(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:

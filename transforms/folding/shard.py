@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from transforms.batches import Counts, add_count, kind_of
 from transforms.folding import summaries
+from transforms.folding.checks import count_agreement, count_outside
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
 from transforms.folding.metrics import DEFAULT_METRICS, values_of
 from transforms.folding.sessions import concat_sessions, select_sessions
@@ -23,11 +24,13 @@ class Shard(NamedTuple):
         point), each id once.
       messages: the messages of these sessions, in order, each once.
       duplicates: shape (sessions,), how many messages were dropped as duplicates.
+      by_time: shape (sessions,), how many messages have their session by time.
     """
 
     sessions: pa.RecordBatch
     messages: Messages
     duplicates: Int64s
+    by_time: Int64s
 
 
 def fold_shard(
@@ -50,7 +53,7 @@ def fold_shard(
       one fate.
     """
     counts: Counts = {}
-    sessions, messages, duplicates = order_shard(batches, policy, counts)
+    sessions, messages, duplicates, by_time = order_shard(batches, policy, counts)
     late_of_session = np.zeros(len(sessions), np.int64)
     if summarize or policy.late_messages == "exclude":
         late = is_late(messages, sessions)
@@ -60,11 +63,14 @@ def fold_shard(
             messages = messages.only(~late)
     add_count(counts, "messages_counted", len(messages.session))
     folded = fold(messages, len(sessions), policy)
+    count_agreement(folded, sessions, counts)
     computed, capped = values_of(folded, sessions, policy, types)
     add_count(counts, "values_capped", capped)
     add_count(counts, "sessions_reported", len(sessions))
     if summarize:
-        summary = summaries.summarize(folded, sessions, late_of_session, duplicates, policy)
+        summary = summaries.summarize(
+            folded, sessions, summaries.Handled(late_of_session, duplicates, by_time), policy
+        )
         computed = pa.RecordBatch.from_arrays(
             [*computed.columns, *summary.columns],
             schema=pa.schema([*computed.schema, *summary.schema]),
@@ -78,8 +84,9 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
     Args:
       batches: all messages (whole or narrowed) and all sessions of the shard, in any order; batches
         of another kind are passed over.
-      policy: which sessions; nothing else of it is used.
-      counts: the fates of messages and sessions that are left out are added.
+      policy: which sessions, and the lead; nothing else of it is used.
+      counts: the fates of messages and sessions that are left out are added, and the messages outside
+        of their session.
     """
     of_messages = [batch for batch in batches if kind_of(batch) == "messages"]
     sessions = concat_sessions([batch for batch in batches if kind_of(batch) == "sessions"])
@@ -91,5 +98,10 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
     repeated = find_duplicates(gathered.message_id, rows, session)
     add_count(counts, "messages_duplicate", np.count_nonzero(repeated))
     messages = Messages(session, sent_at_us, gathered.sender.take(rows)).only(~repeated)
+    count_outside(messages, chosen, policy.session_lead_us, counts)
     duplicates = np.bincount(session[repeated], minlength=len(ids))
-    return Shard(chosen, messages, duplicates)
+    by_time = np.zeros(len(ids), np.int64)
+    if gathered.by_time.any():
+        found = session[gathered.by_time.take(rows) & ~repeated]
+        by_time = np.bincount(found, minlength=len(ids))
+    return Shard(chosen, messages, duplicates, by_time)

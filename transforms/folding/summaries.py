@@ -3,8 +3,11 @@
 Pure; no Beam. `schemas/messaging_session_summary.avsc` has the meaning of each field.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas import arrow_schema
@@ -18,7 +21,10 @@ SUMMARY_SCHEMA = "messaging_session_summary"
 # The fields that travel in a narrower type than the schema's.
 _NARROW = {
     "channel_type": pa.dictionary(pa.int32(), pa.string()),
-    **{f"{name}_messages": pa.int32() for name in (*SIDES, "bot", "late", "duplicate")},
+    **{
+        f"{name}_messages": pa.int32()
+        for name in (*SIDES, "bot", "late", "duplicate", "assigned_by_time")
+    },
     **{f"{side}_responses": pa.int32() for side in SIDES},
     **{f"policy_{switch}": pa.dictionary(pa.int8(), pa.string()) for switch in RULES},
 }
@@ -52,20 +58,29 @@ A null duration is stored as -1.
 """
 
 
+class Handled(NamedTuple):
+    """How many messages of each session were treated in some way, shape (sessions,) each.
+
+    Attributes:
+      late: came after the end.
+      duplicates: were dropped as duplicates.
+      by_time: have their session by time.
+    """
+
+    late: Int64s
+    duplicates: Int64s
+    by_time: Int64s
+
+
 def summarize(
-    folded: Folded,
-    sessions: pa.RecordBatch,
-    late: Int64s,
-    duplicates: Int64s,
-    policy: Policy,
+    folded: Folded, sessions: pa.RecordBatch, handled: Handled, policy: Policy
 ) -> pa.RecordBatch:
     """Makes the columns of a summary for each session.
 
     Args:
       folded: the messages of the sessions.
       sessions: with the columns of `batches.SESSIONS`, each id once.
-      late: shape (sessions,), how many messages came after the end.
-      duplicates: shape (sessions,), how many messages were dropped as duplicates.
+      handled: how many messages of each session were late and so on.
       policy: the rules that were followed.
 
     Returns:
@@ -75,6 +90,9 @@ def summarize(
     waiting, since_us = waiting_since(folded.agent_turns, len(sessions))
     first_value = pa.array(np.zeros(len(sessions), np.int8))
     columns: dict[str, pa.Array] = {
+        "conversation_id": pc.coalesce(
+            sessions.column("conversation_id"), sessions.column("conversation_identifier")
+        ),
         "channel_type": sessions.column("channel_type").dictionary_encode(),
         "created_at": sessions.column("created_at_us"),
         "started_at": sessions.column("started_at_us"),
@@ -86,8 +104,9 @@ def summarize(
         **_first_response(folded, sessions),
         "ends_unanswered": pa.array(waiting),
         "unanswered_us": _durations(np.maximum(ended_at_us - since_us, 0), waiting),
-        "late_messages": pa.array(late),
-        "duplicate_messages": pa.array(duplicates),
+        "late_messages": pa.array(handled.late),
+        "duplicate_messages": pa.array(handled.duplicates),
+        "assigned_by_time_messages": pa.array(handled.by_time),
         **{
             f"policy_{switch}": pa.DictionaryArray.from_arrays(
                 first_value, [getattr(policy, switch)]

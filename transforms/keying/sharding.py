@@ -1,6 +1,6 @@
 """Which shard a session belongs to. Pure functions over Arrow batches; no Beam."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -47,18 +47,41 @@ def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
     `texts.pack_uuids` says what packing the ids gains.
 
     Args:
-      batch: messages as read (layout `MESSAGES`), or a batch of another kind, which is given back as
-        it is.
+      batch: messages (layout `MESSAGES` or `UNASSIGNED`), or a batch of another kind, which is given
+        back as it is.
     """
-    if kind_of(batch) != "messages":
+    if kind_of(batch) not in ("messages", "unassigned"):
         return batch
-    if pc.all(pc.equal(batch.column("sequence"), NO_SEQUENCE)).as_py():
+    if (
+        "sequence" in batch.schema.names
+        and pc.all(pc.equal(batch.column("sequence"), NO_SEQUENCE)).as_py()
+    ):
         batch = batch.drop_columns(["sequence"])
-    packed = texts.pack_uuids(batch.column("message_id"))
+    message_id = batch.column("message_id")
+    packed = texts.pack_uuids(message_id) if pa.types.is_string(message_id.type) else None
     if packed is not None:
         field = pa.field("message_id", packed.type, nullable=False)
         batch = batch.set_column(batch.schema.get_field_index("message_id"), field, packed)
     return batch
+
+
+def sequences_of(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """The sequence of each message of a batch that may be narrowed."""
+    place = batch.schema.get_field_index("sequence")
+    if place >= 0:
+        return batch.column(place).to_numpy()
+    return np.broadcast_to(np.int64(NO_SEQUENCE), len(batch))
+
+
+def concat_message_ids(batches: Sequence[pa.RecordBatch]) -> pa.Array:
+    """The message ids of batches that may be narrowed: packed if they are in every one, else as texts."""
+    columns = [batch.column("message_id") for batch in batches]
+    if len({column.type for column in columns}) > 1:
+        columns = [
+            column if pa.types.is_string(column.type) else texts.unpack_uuids(column)
+            for column in columns
+        ]
+    return pa.concat_arrays(columns)
 
 
 def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -1,16 +1,14 @@
-"""The columns of a piece of an input, as they were read, and the names they may have. Pure; no Beam."""
+"""The columns of a piece of an input, as they were read, by their canonical names. Pure; no Beam."""
 
 import dataclasses
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas import aliases
-from transforms.errors import InputError
 from transforms.reading import values
+from transforms.reading.names import ColumnNames
 
 Parse = Callable[[pa.Array], pa.Array]
 
@@ -31,74 +29,6 @@ class RawBatch:
     num_rows: int
     rows: Callable[[], np.ndarray]
     malformed: Sequence[tuple[int, str]] = ()
-
-
-_NAME = re.compile(r"[A-Za-z_][\w.]{0,79}", re.ASCII)
-
-
-@dataclasses.dataclass(frozen=True)
-class ColumnNames:
-    """The names under which an input has the canonical columns, each in order of preference.
-
-    A row's value is the first that is not null, so an export that fills one column for some rows and
-    another for the rest is read whole.
-
-    Attributes:
-      kind: which input: `messages`, `sessions`, `channels`, `records` or `summaries`.
-      names: for each canonical column its names.
-    """
-
-    kind: str
-    names: Mapping[str, tuple[str, ...]]
-
-    @classmethod
-    def of(cls, kind: str, mapping: Mapping[str, str] | None = None) -> "ColumnNames":
-        """The alias table of `kind`, with the columns of `mapping` under the caller's name alone.
-
-        Raises:
-          InputError: `mapping` maps a column that the input does not have.
-        """
-        known = {column: tuple(entry["names"]) for column, entry in aliases(kind).items()}
-        for column, name in (mapping or {}).items():
-            if column not in known:
-                raise InputError(
-                    f"{kind} have no column {column!r} to map; there are {', '.join(known)}"
-                )
-            known[column] = (name,)
-        return cls(kind, known)
-
-    def all(self) -> list[str]:
-        """The names of all columns, each name once."""
-        return list(dict.fromkeys(name for names in self.names.values() for name in names))
-
-    def check(self, found: Sequence[str], source: str, needed: Collection[str] = ()) -> None:
-        """Checks that a file has the columns that it must have.
-
-        Args:
-          found: the file's columns.
-          source: the file.
-          needed: columns that must be there beside the required ones.
-
-        Raises:
-          InputError: a required or needed column is in `found` under none of its names.
-        """
-        missing = [
-            column
-            for column, entry in aliases(self.kind).items()
-            if (entry["required"] or column in needed) and not set(self.names[column]) & set(found)
-        ]
-        if missing:
-            # A file without a header has a row in its place, and in that a customer's words.
-            shown = ", ".join(name for name in found[:40] if _NAME.fullmatch(name))
-            shown += ", ..." if len(found) > 40 else ""
-            hint = ""
-            if self.kind in ("messages", "sessions"):
-                mapped = ",".join(f"{column}=Their.Name" for column in missing)
-                hint = f". Map them with --{self.kind.rstrip('s')}_columns {mapped}"
-            raise InputError(
-                f"{source}: no column for {', '.join(missing)} of the {self.kind}; found: "
-                f"{shown or 'none'}{hint}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +64,38 @@ class Columns:
     def codes(self, column: str) -> pa.DictionaryArray:
         """The same as a dictionary array; a column that was read as one keeps its codes."""
         found = self.pick(column)
+        if not found:
+            return no_codes(self.raw.num_rows)
         if len(found) == 1:
             return values.to_codes(found[0][1])
         return self.text(column).dictionary_encode()
+
+    def deleted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows are deleted, by any of their columns, and which say what is not understood."""
+        deleted = wrong = np.zeros(self.raw.num_rows, bool)
+        for _, array in self.pick("deleted"):
+            said = values.to_deletions(array)
+            deleted = deleted | said.fill_null(False).to_numpy(zero_copy_only=False)
+            wrong = wrong | nulls(said)
+        return deleted, wrong
 
     def parsed(self, column: str, parse: Parse) -> tuple[pa.Array, pa.Array]:
         """The value of `column` in each row, and what the row states; see `first_stated`."""
         return first_stated(
             ((array, parse(array)) for _, array in self.pick(column)), self.raw.num_rows
         )
+
+
+def no_codes(num_rows: int) -> pa.DictionaryArray:
+    """A column of nulls, as a dictionary array."""
+    return pa.DictionaryArray.from_arrays(pa.nulls(num_rows, pa.int32()), pa.array([], pa.string()))
+
+
+def nulls(array: pa.Array) -> np.ndarray:
+    """Which values are null, as booleans."""
+    if array.null_count == 0:
+        return np.zeros(len(array), bool)
+    return array.is_null().to_numpy(zero_copy_only=False)
 
 
 def first_stated(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from transforms.batches import MAX_VALUE, SESSIONS, SUMMARIES, Counts, Reject
+from transforms.batches import MAX_VALUE, SESSIONS, SIDES, SUMMARIES, Counts, Reject
 from transforms.reading.columns import RawBatch
 
 MALFORMED = "malformed_row"
@@ -19,14 +19,24 @@ _MALFORMED = {MALFORMED: "it is no row of its format"}
 
 _NO_SESSION = {"session_id_missing": "it has no session id"}
 
+_DELETED_INVALID = {"deleted_invalid": "its `deleted` is neither true or false nor an instant"}
+
 _SUMMARY_TYPES = {
     pa.int64(): "a whole number of 0 or more",
     pa.bool_(): "true or false",
     pa.timestamp("us", "UTC"): "an instant",
 }
 
+_ROLE_UNKNOWN = {"sender_role_unknown": "its role is none of those known"}
+
+_PLATFORM_UNKNOWN = {
+    "platform_unknown": "its platform is neither Enhanced nor Standard, or nobody states it: not its "
+    "row, its channel or an option"
+}
+
 SKIPPED: Mapping[str, Mapping[str, str]] = {
     "messages": {
+        "deleted": "it was deleted",
         "entry_type": "its entry type is not that of a message",
         "role": "its sender is never counted: system, supervisor or router",
     },
@@ -37,22 +47,34 @@ SKIPPED: Mapping[str, Mapping[str, str]] = {
 REJECTED: Mapping[str, Mapping[str, str]] = {
     "messages": {
         **_MALFORMED,
-        **_NO_SESSION,
+        **_DELETED_INVALID,
+        "session_id_missing": "it names neither a session nor a conversation",
         "message_id_missing": "it has no message id",
         "sent_at_missing": "it does not say when it was sent",
         "sent_at_invalid": "when it was sent is not an instant",
-        "sender_role_missing": "it does not say who sent it",
-        "sender_role_unknown": "its sender's role is none of those known",
+        "sender_role_missing": "it has no role, nor has its participant, who is the detail",
+        **_ROLE_UNKNOWN,
         "sequence_invalid": "its sequence is not a whole number",
     },
     "sessions": {
         **_MALFORMED,
         **_NO_SESSION,
+        **_DELETED_INVALID,
         "status_missing": "it has no status",
+        "status_unknown": "its status is none of those known",
         **{f"{name}_invalid": f"its `{name}` is not an instant" for name in SESSION_INSTANTS},
-        "platform_unknown": "nobody states its platform: not its row, its channel or an option",
+        **_PLATFORM_UNKNOWN,
+        **{
+            f"{side}_message_count_invalid": f"its `{side}_message_count` is not a whole number"
+            for side in SIDES
+        },
     },
-    "channels": {**_MALFORMED, "channel_id_missing": "it has no channel id"},
+    "channels": {**_MALFORMED, "channel_id_missing": "it has no channel id", **_PLATFORM_UNKNOWN},
+    "participants": {
+        **_MALFORMED,
+        "participant_id_missing": "it has no participant id",
+        **_ROLE_UNKNOWN,
+    },
     "records": {
         **_MALFORMED,
         **_NO_SESSION,
@@ -82,9 +104,9 @@ def _shown(value: object) -> str:
 
 
 class Normalized(NamedTuple):
-    """The canonical rows of a `RawBatch`, its rejects and its counts."""
+    """The canonical rows of a `RawBatch`, a batch for each kind of them, its rejects and its counts."""
 
-    batch: pa.RecordBatch
+    batches: list[pa.RecordBatch]
     rejects: list[Reject]
     counts: Counts
 
@@ -117,7 +139,7 @@ class Fates:
         self._drop(f"{self._kind}_skipped_{reason}", where)
 
     def reject(self, reason: str, where: np.ndarray, value: pa.Array | None = None) -> None:
-        """Rejects the rows that still have no fate; `value` is shown as the detail.
+        """Rejects the rows that still have no fate; `value` is shown as the detail, if there is any.
 
         Raises:
           KeyError: `REJECTED` does not have the reason.
@@ -125,7 +147,8 @@ class Fates:
         if reason not in REJECTED[self._kind]:
             raise KeyError(reason)
         for index in self._drop(f"{self._kind}_rejected_{reason}", where):
-            detail = "" if value is None else _shown(value[index].as_py())
+            stated = None if value is None else value[index].as_py()
+            detail = "" if stated is None else _shown(stated)
             self._found.append((index, reason, detail))
 
     def _drop(self, counter: str, where: np.ndarray) -> list[int]:
@@ -169,14 +192,26 @@ class Fates:
           schema: the layout of the batch.
           *ids: as for `rejects`.
         """
+        return Normalized([self.kept(columns, schema)], self.rejects(*ids), self.counts)
+
+    def kept(
+        self,
+        columns: Mapping[str, pa.Array],
+        schema: pa.Schema,
+        where: np.ndarray | None = None,
+    ) -> pa.RecordBatch:
+        """The rows that are kept, in their order.
+
+        Args:
+          columns: the columns of `schema`, all rows, nulls in those that are not kept.
+          schema: the layout of the batch.
+          where: which rows are asked for; None is all of them.
+        """
+        kept = self._kept if where is None else self._kept & where
         batch = pa.RecordBatch.from_arrays(
             [columns[name] for name in schema.names],
             schema=pa.schema([field.with_nullable(True) for field in schema]),
         )
-        if not self._kept.all():
-            batch = batch.filter(pa.array(self._kept))
-        return Normalized(
-            pa.RecordBatch.from_arrays(batch.columns, schema=schema),
-            self.rejects(*ids),
-            self.counts,
-        )
+        if not kept.all():
+            batch = batch.filter(pa.array(kept))
+        return pa.RecordBatch.from_arrays(batch.columns, schema=schema)

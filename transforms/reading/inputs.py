@@ -2,26 +2,28 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from transforms.batches import Counts, Reject
+import pyarrow as pa
+
 from transforms.bigquery import Range, is_table
 from transforms.files import match, open_input
-from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.formats import UNREADABLE, explain, format_of
+from transforms.reading.columns import RawBatch
+from transforms.reading.embedded import look_into_texts
+from transforms.reading.fates import Normalized
+from transforms.reading.formats import UNREADABLE, explain, format_of, stem_of
 from transforms.reading.formats.parts import Decode, Part
-from transforms.reading.normalize import (
-    normalize_channels,
-    normalize_messages,
-    normalize_records,
-    normalize_sessions,
-    normalize_summaries,
-)
+from transforms.reading.lookups import Given, Lookups
+from transforms.reading.messages import normalize_messages, normalize_participants
+from transforms.reading.names import FILE_NAME, ColumnNames
+from transforms.reading.records import normalize_records, normalize_summaries
+from transforms.reading.sessions import normalize_channels, normalize_sessions
 from transforms.reading.tables import Stream, check_table_columns, open_streams, read_stream
 
-_NORMALIZERS: Mapping[str, Callable[..., tuple[Any, list[Reject], Counts]]] = {
+_NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
     "messages": normalize_messages,
     "sessions": normalize_sessions,
+    "participants": normalize_participants,
     "channels": normalize_channels,
     "records": normalize_records,
     "summaries": normalize_summaries,
@@ -29,9 +31,9 @@ _NORMALIZERS: Mapping[str, Callable[..., tuple[Any, list[Reject], Counts]]] = {
 
 
 class FilePart(NamedTuple):
-    """A part of a file or of a table, and which kind of input it belongs to."""
+    """A part of a file or of a table, and the names that it has for the columns of its input."""
 
-    kind: str
+    names: ColumnNames
     path: str
     part: Part | Stream
 
@@ -43,15 +45,15 @@ class Input:
     Attributes:
       patterns: file patterns and tables.
       names: the names of the columns, and the kind of input.
-      channels: of sessions, the patterns of the channels.
       assume_platform: of sessions, the platform if nobody states it; None rejects the row.
+      time_zone: the zone of whose wall clocks the instants are; None takes each as it stands.
       closed_us: of sessions, the range of ends that are asked for.
     """
 
     patterns: Sequence[str]
     names: ColumnNames
-    channels: Sequence[str] = ()
     assume_platform: str | None = None
+    time_zone: str | None = None
     closed_us: Range = (None, None)
 
     def parts_of(self, pattern: str) -> Iterator[tuple[list[FilePart], int]]:
@@ -63,13 +65,12 @@ class Input:
         Raises:
           InputError: there is no such file or table, it can't be read or lacks a required column.
         """
-        kind = self.names.kind
         if is_table(pattern):
-            streams, num_bytes = open_streams(pattern, self.names, self.closed_us)
-            yield [FilePart(kind, pattern, stream) for stream in streams], num_bytes
+            streams, names, num_bytes = open_streams(pattern, self.names, self.closed_us)
+            yield [FilePart(names, pattern, stream) for stream in streams], num_bytes
             return
         for path, size in match(pattern):
-            _check_columns(path, self.names)
+            names = _names_of(path, self.names)
             file_format = format_of(path)
             try:
                 with open_input(path) as file:
@@ -77,7 +78,7 @@ class Input:
             except UNREADABLE as error:
                 raise explain(path, error) from error
             num_bytes = int(size * file_format.bytes_per_byte)
-            yield [FilePart(kind, path, part) for part in parts], num_bytes
+            yield [FilePart(names, path, part) for part in parts], num_bytes
 
     def pieces_of(self, file_part: FilePart) -> Iterator[Decode]:
         """The pieces of a part, each read when it is asked for and decoded when it is called.
@@ -85,20 +86,19 @@ class Input:
         Raises:
           InputError: the file can't be read.
         """
-        _, path, part = file_part
-        names = self.names.all()
+        names, path, part = file_part
         try:
             if isinstance(part, Stream):
-                yield from read_stream(part, path, names)
+                yield from read_stream(part, path, names.all())
             else:
-                yield from format_of(path).read(lambda: open_input(path), part, names)
+                yield from format_of(path).read(lambda: open_input(path), part, names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
 
     def normalize(
-        self, decode: Decode, path: str, channel_platforms: Mapping[str, str]
-    ) -> tuple[RawBatch, tuple[Any, list[Reject], Counts]]:
-        """Decodes a piece of a file and makes the canonical batch.
+        self, decode: Decode, file_part: FilePart, lookups: Lookups
+    ) -> tuple[RawBatch, Normalized]:
+        """Decodes a piece of a file and makes the canonical batches.
 
         Returns:
           The piece as it was read, and what `normalize_<kind>` makes of it.
@@ -106,14 +106,17 @@ class Input:
         Raises:
           InputError: the piece can't be read.
         """
+        names, path, _ = file_part
+        given = Given(lookups, self.assume_platform, self.time_zone)
         try:
-            raw = decode()
+            raw = look_into_texts(decode(), names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
-        kind = self.names.kind
-        more = (channel_platforms, self.assume_platform) if kind == "sessions" else ()
+        if FILE_NAME in names.all():
+            name = pa.repeat(stem_of(path), raw.num_rows)
+            raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: name})
         try:
-            return raw, _NORMALIZERS[kind](raw, self.names, path, *more)
+            return raw, _NORMALIZERS[names.kind](raw, names, path, given)
         except OSError as error:
             # The number of a rejected row takes another look at the file, which may be gone by now.
             raise explain(path, error) from error
@@ -138,14 +141,18 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection
         files = match(pattern)
         for path, _ in files:
             format_of(path)
-        _check_columns(files[0][0], names, needed)
+        _names_of(files[0][0], names, needed)
 
 
-def _check_columns(path: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
+def _names_of(path: str, names: ColumnNames, needed: Collection[str] = ()) -> ColumnNames:
+    """The names that a file has for the columns; raises InputError where one is missing."""
+    file_format = format_of(path)
     try:
         with open_input(path) as file:
-            found = format_of(path).names(file)
+            found = file_format.names(file)
     except UNREADABLE as error:
         raise explain(path, error) from error
-    if found is not None:
-        names.check(found, path, needed)
+    if found is None:
+        return names
+    names.check(found, path, needed)
+    return names.resolve(found, path, file_format.rows_differ)

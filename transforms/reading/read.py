@@ -21,9 +21,10 @@ from transforms.bigquery import Range
 from transforms.collections import COUNTS, NUM_BYTES, REJECTS, Batches
 from transforms.plumbing import coders  # noqa: F401  (registers the coder)
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
-from transforms.reading.columns import ColumnNames
 from transforms.reading.formats.parts import Decode
 from transforms.reading.inputs import FilePart, Input
+from transforms.reading.lookups import Lookups
+from transforms.reading.names import ColumnNames
 
 
 class _ReadOne(beam.PTransform):
@@ -32,22 +33,32 @@ class _ReadOne(beam.PTransform):
     def _input(self) -> Input:
         raise NotImplementedError
 
+    def _others(self) -> list[Input]:
+        """The inputs that say more of the rows."""
+        return []
+
     @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
         """Applies the transform to the beginning of a pipeline."""
-        return _read(pbegin, [self._input()])
+        return _read(pbegin, [self])
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class ReadMessages(_ReadOne):
     """Reads messages from files, Avro, Parquet, JSON Lines, JSON, CSV, and from BigQuery tables.
 
-    Bounded. Every row is in exactly one of the batches, the rejects or a `skipped` count.
+    Bounded. Every row is in exactly one of the batches, the rejects or a `skipped` count. A message that
+    names its conversation and no session is in a batch of layout `batches.UNASSIGNED`.
 
     Attributes:
       patterns: file patterns of any Beam filesystem, whose suffix names the format; a table is
         `bigquery:PROJECT.DATASET.TABLE`.
-      columns: `{canonical name: their name}` for columns that the alias table does not know.
+      columns: `{canonical name: their name}` for columns that the alias table does not know; their name
+        may be `@file`, the name of the file.
+      participants: reads the participants; a message without a role takes its participant's. None reads
+        none.
+      time_zone: the IANA name of a zone if the instants are wall-clock time there, whatever zone they
+        state.
 
     Raises (in the pipeline):
       InputError: a pattern without files, a file or a table that can't be read or lacks a required
@@ -56,9 +67,18 @@ class ReadMessages(_ReadOne):
 
     patterns: Sequence[str]
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    participants: "ReadParticipants | None" = None
+    time_zone: str | None = None
 
     def _input(self) -> Input:
-        return Input(patterns=self.patterns, names=ColumnNames.of("messages", self.columns))
+        return Input(
+            patterns=self.patterns,
+            names=ColumnNames.of("messages", self.columns, self.participants is not None),
+            time_zone=self.time_zone,
+        )
+
+    def _others(self) -> list[Input]:
+        return [self.participants._input()] if self.participants else []
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -70,26 +90,53 @@ class ReadSessions(_ReadOne):
       columns: as for `ReadMessages`.
       channels: files or tables with MessagingChannel's Id and PlatformType, for sessions whose own
         rows do not state their platform.
+      channel_columns: as `columns`, of the channels.
       assume_platform: the platform of sessions if neither their row nor their channel states it; None
         rejects them.
       closed_us: the half-open range of ends that the policy asks for, in microseconds since the epoch;
         None is no bound. Sessions of a table that ended outside of it need not be read.
+      time_zone: as for `ReadMessages`.
     """
 
     patterns: Sequence[str]
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     channels: Sequence[str] = ()
+    channel_columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     assume_platform: Literal["Enhanced", "Standard"] | None = None
     closed_us: Range = (None, None)
+    time_zone: str | None = None
 
     def _input(self) -> Input:
         return Input(
             patterns=self.patterns,
             names=ColumnNames.of("sessions", self.columns),
-            channels=self.channels,
             assume_platform=self.assume_platform,
+            time_zone=self.time_zone,
             closed_us=self.closed_us,
         )
+
+    def _others(self) -> list[Input]:
+        names = ColumnNames.of("channels", self.channel_columns)
+        return [Input(patterns=self.channels, names=names)] if self.channels else []
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ReadParticipants(_ReadOne):
+    """Reads the participants of conversations, and their roles, from files and tables.
+
+    `ReadMessages` and `BatchMessages` take it for messages that name a participant in place of a role.
+    Each worker holds the roles of all participants.
+
+    Attributes:
+      patterns: as for `ReadMessages`.
+      columns: as for `ReadMessages`.
+    """
+
+    patterns: Sequence[str]
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def _input(self) -> Input:
+        return Input(patterns=self.patterns, names=ColumnNames.of("participants", self.columns))
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -142,39 +189,25 @@ class ReadMessagesAndSessions(beam.PTransform):
         reads: list[_ReadOne] = [self.messages, self.sessions]
         if self.records is not None:
             reads.append(self.records)
-        return _read(pbegin, [one._input() for one in reads])
+        return _read(pbegin, reads)
 
 
-def _read(pbegin: beam.Pipeline, inputs: Sequence[Input]) -> Batches:
-    """Reads inputs into one collection of batches, sessions with the platforms of their channels."""
-    channels = [pattern for one in inputs for pattern in one.channels]
-    if not channels:
-        return _read_parts(pbegin, inputs, {})
-    of_channels = Input(patterns=channels, names=ColumnNames.of("channels"))
-    stated = _read_parts(pbegin, [of_channels], {}, "Channels", dict)
-    platforms = beam.pvalue.AsSingleton(
-        stated.batches
-        | "MergeChannels" >> beam.CombineGlobally(_merge_platforms).without_defaults(),
-        default_value={},
-    )
-    read = _read_parts(pbegin, inputs, platforms)
+def _read(pbegin: beam.Pipeline, reads: Sequence[_ReadOne]) -> Batches:
+    """Reads inputs into one collection of batches, with what other inputs say of their rows."""
+    inputs = [one._input() for one in reads]
+    others = [other for one in reads for other in one._others()]
+    if not others:
+        return _read_parts(pbegin, inputs)
+    stated = _read_parts(pbegin, others, label="Others")
+    read = _read_parts(pbegin, inputs, stated)
     return read._replace(
         rejects=(read.rejects, stated.rejects) | "AllRejects" >> beam.Flatten(),
         counts=(read.counts, stated.counts) | "AllCounts" >> beam.Flatten(),
     )
 
 
-def _merge_platforms(tables: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Merges tables; of contradicting platforms the one that sorts last, in any order of arrival."""
-    return dict(sorted(pair for table in tables for pair in table.items()))
-
-
 def _read_parts(
-    pbegin: beam.Pipeline,
-    inputs: Sequence[Input],
-    channel_platforms: Mapping[str, str] | beam.pvalue.AsSingleton,
-    label: str = "",
-    element: type = pa.RecordBatch,
+    pbegin: beam.Pipeline, inputs: Sequence[Input], stated: Batches | None = None, label: str = ""
 ) -> Batches:
     by_kind = {one.names.kind: one for one in inputs}
     patterns = [(kind, pattern) for kind, one in by_kind.items() for pattern in one.patterns]
@@ -190,11 +223,16 @@ def _read_parts(
         parts.parts
         | f"{label}Distribute" >> beam.Reshuffle()
         | f"{label}ReadParts"
-        >> beam.ParDo(_ReadParts(by_kind), channel_platforms)
-        .with_output_types(element, rejects=Reject, counts=dict)
+        >> beam.ParDo(_ReadParts(by_kind), said_by(stated))
+        .with_output_types(pa.RecordBatch, rejects=Reject, counts=dict)
         .with_outputs(REJECTS, COUNTS, main="batches")
     )
     return Batches(read.batches, read[REJECTS], read[COUNTS], parts[NUM_BYTES])
+
+
+def said_by(stated: Batches | None) -> Any:
+    """What other inputs say of rows, as a side input of which `Lookups.of` can be made."""
+    return beam.pvalue.AsList(stated.batches) if stated else ()
 
 
 class _ListParts(beam.DoFn):
@@ -217,19 +255,22 @@ class _ReadParts(OverlappingDoFn):
 
     def __init__(self, inputs: Mapping[str, Input]):
         self._inputs = inputs
+        self._lookups: Lookups | None = None
 
-    def tasks(self, element: FilePart, extra: Mapping[str, str]) -> Iterator[Task]:
-        one = self._inputs[element.kind]
+    def tasks(self, element: FilePart, extra: Sequence[pa.RecordBatch]) -> Iterator[Task]:
+        if self._lookups is None:
+            self._lookups = Lookups.of(extra)
+        one = self._inputs[element.names.kind]
         for decode in one.pieces_of(element):
-            yield functools.partial(_normalize, one, decode, element.path, extra)
+            yield functools.partial(_normalize, one, decode, element, self._lookups)
 
 
-def _normalize(one: Input, decode: Decode, path: str, channel_platforms: Mapping[str, str]) -> Done:
-    raw, (batch, rejects, counts) = one.normalize(decode, path, channel_platforms)
-    outputs = [beam.pvalue.TaggedOutput(REJECTS, reject) for reject in rejects]
-    stage = {"rows": raw.num_rows + len(raw.malformed)}
-    if isinstance(batch, pa.RecordBatch):
-        stage["bytes"] = batch.nbytes
-    if len(batch):
-        outputs.insert(0, batch)
+def _normalize(one: Input, decode: Decode, file_part: FilePart, lookups: Lookups) -> Done:
+    raw, (batches, rejects, counts) = one.normalize(decode, file_part, lookups)
+    stage = {
+        "rows": raw.num_rows + len(raw.malformed),
+        "bytes": sum(batch.nbytes for batch in batches),
+    }
+    outputs = [batch for batch in batches if len(batch)]
+    outputs += [beam.pvalue.TaggedOutput(REJECTS, reject) for reject in rejects]
     return Done(outputs, counts, stage)

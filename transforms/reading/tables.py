@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from transforms.batches import SESSION_ID_PREFIX
 from transforms.bigquery import (
     INPUT_PREFIX,
     TYPE_NAMES,
@@ -22,9 +23,9 @@ from transforms.bigquery import (
     retry_briefly,
 )
 from transforms.errors import InputError
-from transforms.reading.columns import ColumnNames, RawBatch
-from transforms.reading.formats.parts import Decode, columns_of
-from transforms.reading.values import SESSION_ID_PREFIX
+from transforms.reading.columns import RawBatch
+from transforms.reading.formats.parts import Decode, columns_of, columns_to_read
+from transforms.reading.names import ColumnNames
 
 # 0: the service chooses.
 MAX_STREAMS = 0
@@ -67,12 +68,13 @@ def check_table_columns(pattern: str, names: ColumnNames, needed: Collection[str
 
 def open_streams(
     pattern: str, names: ColumnNames, closed_us: Range = (None, None)
-) -> tuple[list[Stream], int]:
+) -> tuple[list[Stream], ColumnNames, int]:
     """Opens a table for reading, as it is now.
 
     Of sessions, those that ended outside the range are left out if a query finds each session once in
     the table, and if the end is in one column, a timestamp. A table that has a session several times is
-    read whole: the newest row decides, and that may be one outside the range.
+    read whole: the newest row decides, and that may be one outside the range. So is a table that says
+    which conversation a session is part of: which message belongs to a session depends on the others.
 
     Args:
       pattern: `bigquery:PROJECT.DATASET.TABLE`.
@@ -80,15 +82,16 @@ def open_streams(
       closed_us: of sessions, the range of their ends.
 
     Returns:
-      The streams, which together hold each row once and can be read several times for some hours; and
-      the size of the rows as canonical columns, roughly, in bytes.
+      The streams, which together hold each row once and can be read several times for some hours; the
+      names that the table has; and the size of the rows as canonical columns, roughly, in bytes.
 
     Raises:
       JobError: there is no such table, it can't be read or lacks a required column.
     """
     table, found = _columns(pattern)
     names.check(list(found), pattern)
-    wanted = list(dict.fromkeys(name.split(".")[0] for name in names.all() if name in found))
+    names = names.resolve(found, pattern, False)
+    wanted = list(dict.fromkeys(name.split(".")[0] for name in columns_to_read(names.all(), found)))
     storage = import_client("google.cloud.bigquery_storage_v1")
     with explained(pattern, InputError):
         restriction = ""
@@ -107,7 +110,7 @@ def open_streams(
         )
     schema = session.arrow_schema.serialized_schema
     num_bytes = max(session.estimated_total_bytes_scanned, session.estimated_row_count * _ROW_BYTES)
-    return [Stream(stream.name, schema) for stream in session.streams], num_bytes
+    return [Stream(stream.name, schema) for stream in session.streams], names, num_bytes
 
 
 def read_stream(stream: Stream, pattern: str, names: Sequence[str]) -> Iterator[Decode]:
@@ -152,13 +155,15 @@ def _restriction(
     client: Any, table: Table, names: ColumnNames, found: dict[str, str], closed_us: Range
 ) -> str:
     """The SQL condition on the sessions that must be read for a range; empty for all of them."""
-    ids, ends = (
-        [name for name in names.names[column] if name in found]
-        for column in ("session_id", "ended_at")
+    ids, ends, *conversations = (
+        names.names[column]
+        for column in ("session_id", "ended_at", "conversation_id", "conversation_identifier")
     )
+    if any(conversations):
+        return ""
     if closed_us == (None, None) or len(ids) != 1 or len(ends) != 1 or "." in ids[0] + ends[0]:
         return ""
-    if found[ids[0]] != "STRING" or found[ends[0]] != "TIMESTAMP":
+    if found.get(ids[0]) != "STRING" or found.get(ends[0]) != "TIMESTAMP":
         return ""
     (session_id,), (ended_at,) = ids, ends
     # A session's id may have 15 or 18 characters; the first 15 are the same.

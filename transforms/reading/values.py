@@ -5,13 +5,15 @@ for a value that can't be understood; callers distinguish the two by the null's 
 empty text is no value, because a CSV of Bulk API has no other null, and neither is NaN.
 """
 
-import re
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from transforms.batches import SESSION_ID_PREFIX
+from transforms.instants import DAY_US
 
 _ISO_8601 = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}(:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}(:?\d{2})?)?$"
 
@@ -26,11 +28,7 @@ _NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,3})?$"
 # The years 1 to 9999, which every sink can hold.
 _MIN_US, _MAX_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
-SESSION_ID_PREFIX = "0Mw"
-
-_SHORT_SESSION_ID = re.compile(r"0Mw[0-9A-Za-z]{12}", re.ASCII)
-
-_CHECKSUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_YES, _NO = ["true", "t", "1", "yes", "y"], ["false", "f", "0", "no", "n"]
 
 
 def _leniently(
@@ -111,7 +109,7 @@ def _first_session_id(lists: pa.Array) -> pa.Array:
     return items.take(pa.array(chosen, mask=chosen < 0))
 
 
-def to_instants(array: pa.Array) -> pa.Array:
+def to_instants(array: pa.Array, zone: str | None = None) -> pa.Array:
     """Instants as int64 microseconds since the epoch.
 
     An instant is a native timestamp; a date and time of ISO 8601 with `Z`, an offset or no zone, which
@@ -121,7 +119,15 @@ def to_instants(array: pa.Array) -> pa.Array:
     >>> texts = ["1970-01-01T00:00:01Z", "1970-01-01T01:00:01+01:00", "1000", "1970-01-01", ""]
     >>> to_instants(pa.array(texts)).to_pylist()
     [1000000, 1000000, 1000000, None, None]
+
+    Args:
+      array: the values.
+      zone: the IANA name of a time zone if the values are wall-clock time there, whatever zone they
+        state. Of a time that a clock shows twice the first is meant; one that it skips is the instant at
+        which it skips.
     """
+    if zone is not None:
+        return _from_wall_clock(to_instants(_without_zones(array)), zone)
     kind = array.type
     if pa.types.is_dictionary(kind):
         return pc.take(to_instants(array.dictionary), array.indices)
@@ -147,6 +153,27 @@ def to_instants(array: pa.Array) -> pa.Array:
         known = pc.and_(pc.greater_equal(result, _MIN_US), pc.less_equal(result, _MAX_US))
         result = pc.if_else(known, result, pa.scalar(None, pa.int64()))
     return result
+
+
+def _without_zones(array: pa.Array) -> pa.Array:
+    """The values as they are on the wall clock, whatever zone texts state."""
+    if pa.types.is_dictionary(array.type):
+        return pc.take(_without_zones(array.dictionary), array.indices)
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        return array
+    iso = pc.match_substring_regex(array, _ISO_8601).fill_null(False)
+    return pc.if_else(iso, pc.replace_substring_regex(array, _ZONE, "Z"), array)
+
+
+def _from_wall_clock(wall_us: pa.Array, zone: str) -> pa.Array:
+    """Wall-clock time of a zone, written as if it were UTC, as UTC; null where no sink could hold it."""
+    # Near the first and the last year the offset of the zone may not be added.
+    known = pc.and_(
+        pc.greater_equal(wall_us, _MIN_US + DAY_US), pc.less_equal(wall_us, _MAX_US - DAY_US)
+    )
+    naive = pc.if_else(known, wall_us, pa.scalar(None, pa.int64())).cast(pa.timestamp("us"))
+    zoned = pc.assume_timezone(naive, zone, ambiguous="earliest", nonexistent="latest")
+    return zoned.cast(pa.int64())
 
 
 def _instants_of_text(text: pa.Array) -> pa.Array:
@@ -207,45 +234,43 @@ def to_booleans(array: pa.Array) -> pa.Array:
     """
     if pa.types.is_boolean(array.type):
         return array
-    text = pc.utf8_lower(to_text(array))
+    text = to_words(to_text(array))
     known = pc.is_in(text, pa.array(["true", "false"]))
     return pc.if_else(known, pc.equal(text, "true"), pa.scalar(None, pa.bool_()))
 
 
-def long_session_id(session_id: str) -> str:
-    """The 18-character form of a 15-character messaging session id; any other id as it is.
+def to_words(text: pa.Array) -> pa.Array:
+    """Words that are compared: without case, blanks, `_` and `-`.
 
-    Each of its three chunks of five characters gives a check character: bit i is set if character i is
-    an upper-case letter, and the five bits are an index into A-Z0-5.
-
-        chunk   upper case                bits             check character
-        0Mwbb   character 1, M            00010 = 2        C
-        00000   none                      00000 = 0        A
-        7MGoT   1, 2 and 4: M, G, T       10110 = 22       W
-
-    >>> long_session_id("0Mwbb000007MGoT")
-    '0Mwbb000007MGoTCAW'
-    >>> long_session_id("my-session")
-    'my-session'
+    >>> to_words(pa.array(["End User", "END_USER", "end-user", None])).to_pylist()
+    ['enduser', 'enduser', 'enduser', None]
     """
-    if not _SHORT_SESSION_ID.fullmatch(session_id):
-        return session_id
-    chunks = (session_id[i : i + 5] for i in range(0, 15, 5))
-    return session_id + "".join(
-        _CHECKSUM[sum(("A" <= char <= "Z") << i for i, char in enumerate(chunk))]
-        for chunk in chunks
-    )
+    return pc.replace_substring_regex(pc.utf8_lower(text), r"[\s_-]", "")
 
 
-def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
-    """Session ids, each in its long form, as a dictionary array like that of `to_codes`."""
-    encoded = to_codes(array)
-    ids = encoded.dictionary
-    short = pc.and_(pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), 15))
-    if not pc.any(short).as_py():
-        return encoded
-    again = pa.array([long_session_id(i) for i in ids.to_pylist()], pa.string()).dictionary_encode()
-    return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)
+def to_deletions(array: pa.Array) -> pa.Array:
+    """Whether rows are deleted: they say true, or since when; null where that is not understood.
+
+    A connector has a column of booleans or of instants for it: in the first nothing, `false` or 0 is a
+    row that is there, in the second nothing.
+
+    >>> texts = ["true", "0", "", "2024-10-02T12:00:00Z", "perhaps"]
+    >>> to_deletions(pa.array(texts)).to_pylist()
+    [True, False, False, True, None]
+    """
+    if pa.types.is_dictionary(array.type):
+        said = pc.take(to_deletions(array.dictionary), array.indices)
+        return pc.if_else(array.indices.is_null(), False, said)
+    if pa.types.is_timestamp(array.type):
+        return array.is_valid()
+    if pa.types.is_null(array.type):
+        return pa.array(np.zeros(len(array), bool))
+    text = to_text(array)
+    word = to_words(text)
+    said = pc.if_else(pc.is_in(word, pa.array(_YES)), True, pa.scalar(None, pa.bool_()))
+    said = pc.if_else(pc.is_in(word, pa.array(_NO)), False, said)
+    since = pc.if_else(to_instants(text).is_valid(), True, pa.scalar(None, pa.bool_()))
+    return pc.if_else(text.is_null(), False, pc.coalesce(said, since))
 
 
 def to_codes(array: pa.Array) -> pa.DictionaryArray:

@@ -30,7 +30,7 @@ def check_rejects(counts: Counts, max_ratio: float) -> None:
     Raises:
       TooManyRejectsError: more than `max_ratio` of the rows of one input.
     """
-    for rows in ("messages", "sessions", "channels", "records"):
+    for rows in ("messages", "sessions", "participants", "channels", "records"):
         read = counts.get(f"{rows}_read", 0)
         reasons = {
             name.removeprefix(f"{rows}_rejected_"): number

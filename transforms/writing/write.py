@@ -15,6 +15,7 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batches import Counts
 from transforms.collections import REJECTS, Metrics
 from transforms.errors import OutputError
+from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import Owned, staging_of, write_file
@@ -185,7 +186,7 @@ class WriteMetrics(beam.PTransform):
             for one in self._destinations
         }
         list(emit_counts(rows))
-        counts = add_counts([counts, rows])
+        counts = with_median(add_counts([counts, rows]))
         beside = self._files_beside(counts, reports)
 
         for one in self._destinations:

@@ -42,6 +42,7 @@ def shard_of(log: str) -> list[pa.RecordBatch]:
     sessions = [
         {
             "session_id": row["session_id"],
+            "deleted": False,
             "status": row["status"],
             "platform_type": "Enhanced",
             "ended_at_us": real.micros(row["ended_at"]),

@@ -29,6 +29,7 @@ def test_every_row_is_told_of(tmp_path, capfd):
     ]
     report = calibrate(tmp_path / "out", *small(tmp_path, rows), "--max_reject_ratio", "0.5")
     assert report["counts"] == {
+        "assigned_by_session_id": 3,
         "messages_counted": 3,
         "messages_read": 3,
         "records_compared": 4,

@@ -143,6 +143,7 @@ def test_the_order_that_is_drawn():
         "sender": np.zeros(5, np.int8),
         "sequence": np.full(5, NO_SEQUENCE),
         "message_id": pa.array(["b", "a", "a", "a", "c"]),
+        "by_time": np.zeros(5, bool),
     }
     rows, session, sent_at_us = order_messages(Gathered(**columns))
     assert rows.tolist() == [1, 4, 2, 0]

@@ -62,10 +62,12 @@ def one(text: str, **session) -> dict:
 
 def test_a_session_by_hand():
     # agents answer in 4, 6 and 20 s; the end user in 1, 5 and 4 s
-    found = one("e2 a6 b7 e8 a14 e19 e21 a39 e43 e50", channel_type="Text", ended_at_us=60 * S)
+    text = "e2 a6 b7 e8 a14 e19 e21 a39 e43 e50"
+    found = one(text, conversation_id="c", channel_type="Text", ended_at_us=60 * S)
     at = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
     assert found == {
         "session_id": "s",
+        "conversation_id": "c",
         "channel_type": "Text",
         "created_at": None,
         "started_at": at,
@@ -91,6 +93,7 @@ def test_a_session_by_hand():
         "unanswered_us": 17 * S,
         "late_messages": 0,
         "duplicate_messages": 0,
+        "assigned_by_time_messages": 0,
         "policy_response_from": "first_message",
         "policy_bots": "ignore",
         "policy_late_messages": "include",
@@ -105,6 +108,7 @@ def test_averages_are_rounded_half_up_to_microseconds():
 def test_nothing_is_null_where_it_is_not_known():
     found = one("", started_at_us=None)
     assert [name for name, value in found.items() if value is None] == [
+        "conversation_id",
         "channel_type",
         "created_at",
         "started_at",

@@ -7,23 +7,31 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 
 from tests.support.batches import messages, sessions
+from transforms.batches import UNASSIGNED, kind_of
 from transforms.collections import Batches
-from transforms.keying.key import group_by_shard
+from transforms.keying.key import group_by_shard, number_of_shards
 from transforms.keying.sharding import SHARD_BYTES, shards_of
 from transforms.plumbing.coders import RecordBatchCoder, spilling
 
 IDS = [f"s{number}" for number in range(2000)]
 MESSAGES = messages(*((session_id, "m", 0, "Agent") for session_id in IDS))
 SESSIONS = sessions(*({"session_id": session_id} for session_id in reversed(IDS)))
+UNNAMED = pa.RecordBatch.from_arrays(MESSAGES.columns, schema=UNASSIGNED)
 
 
 def run(num_bytes, check):
     pipeline = beam.Pipeline(FnApiRunner(), options=PipelineOptions([]))
-    batches = pipeline | "Batches" >> beam.Create(
-        [MESSAGES, SESSIONS], reshuffle=False
-    ).with_output_types(pa.RecordBatch)
+    batches, assigned = (
+        pipeline | name >> beam.Create(some, reshuffle=False).with_output_types(pa.RecordBatch)
+        for name, some in (
+            ("Batches", [MESSAGES[:700], SESSIONS, UNNAMED]),
+            ("Assigned", [MESSAGES[700:]]),
+        )
+    )
     sizes = pipeline | "Sizes" >> beam.Create(num_bytes)
-    assert_that(group_by_shard(Batches(batches, None, None, sizes)), check)
+    inputs = Batches(batches, None, None, sizes)
+    shards = group_by_shard(inputs, Batches(assigned, None, None, None), number_of_shards(inputs))
+    assert_that(shards, check)
     pipeline.run()
 
 
@@ -35,9 +43,12 @@ def test_each_shard_has_all_its_messages_and_sessions():
                 i for i, at in zip(IDS, shards_of(pa.array(IDS), 3), strict=True) if at == shard
             ]
             pieces = [RecordBatchCoder().decode(piece) for piece in encoded]
-            found = [piece.column("session_id").to_pylist() for piece in pieces]
-            assert sorted(found) == sorted([expected, expected[::-1]])
-            assert {"message_id" in piece.schema.names for piece in pieces} == {True, False}
+            found = {"messages": [], "sessions": []}
+            for piece in pieces:
+                found[kind_of(piece)] += piece.column("session_id").to_pylist()
+            assert sorted(found["messages"]) == sorted(expected)
+            assert found["sessions"] == expected[::-1]
+            assert len(pieces) == 3
             assert all("sequence" not in piece.schema.names for piece in pieces)
 
     run([2 * SHARD_BYTES, 1], check)

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import dataclasses
 import gzip
 import json
 
@@ -13,15 +14,20 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from transforms.batches import AGENT, BOT
 from transforms.errors import InputError, find_job_error
-from transforms.reading.columns import ColumnNames
 from transforms.reading.formats import parts
 from transforms.reading.inputs import check_inputs
+from transforms.reading.names import ColumnNames
 from transforms.reading.read import (
     ReadMessages,
     ReadMessagesAndSessions,
+    ReadParticipants,
     ReadSessions,
 )
+
+NOON_US = 1_727_870_400_000_000
+HOUR_US = 3_600_000_000
 
 MESSAGES = [
     {
@@ -103,6 +109,7 @@ def test_messages_of_many_files(tmp_path, small):
         "messages_read": 11,
         "messages_skipped_role": 1,
         "messages_rejected_sent_at_invalid": 1,
+        "assigned_by_session_id": 9,
     }
     assert num_bytes > 0
 
@@ -115,6 +122,109 @@ def test_mapped_columns(tmp_path):
     assert (len(found), rejects) == (9, [])
 
 
+def test_each_file_has_names_of_its_own(tmp_path):
+    """And may have its row in an envelope, or columns as JSON in texts."""
+    names = {"session_id": "MessagingSessionId", "sender_role": "ActorType"}
+    spelled = [
+        {"Message ID": "m0", "ssot__EntryTime__c": 1, "SENDERROLE": "Agent", "SESSION_ID": "s"},
+        {"IDENTIFIER": "m1", "Sent At": 2, "sender": json.dumps({"role": "Agent"}),
+         "related_records": json.dumps(["0Mwbb000007MGoTCAW"])},
+    ]  # fmt: skip
+    renamed = {names.get(name, name): value for name, value in MESSAGES[3].items()}
+    written = [write_csv(tmp_path / f"{n}.csv", [row]) for n, row in enumerate(spelled)]
+    written.append(write_lines(tmp_path / "2.jsonl", [{"_airbyte_data": renamed}]))
+    rows, rejects, _, _ = run(ReadMessages(written))
+    assert rejects == []
+    assert sorted((row["message_id"], row["session_id"], row["sender"]) for row in rows) == [
+        ("m0", "s", AGENT),
+        ("m1", "0Mwbb000007MGoTCAW", AGENT),
+        ("m3", "s0", AGENT),
+    ]
+
+
+def test_the_name_of_the_file_is_the_conversation(tmp_path):
+    rows = [{**row, "session_id": None} for row in MESSAGES]
+    key = "8A1D7C52-6D0E-4C3A-9A0F-2C9B3E1F4D10"
+    (tmp_path / "pages").mkdir()
+    packed = tmp_path / "pages" / f"{key}.json.gz"
+    packed.write_bytes(gzip.compress(json.dumps(rows[:3]).encode()))
+    write_csv(tmp_path / "pages" / "two.v2.csv", rows[5:7])
+    read = ReadMessages([str(tmp_path / "pages" / "*")], {"conversation_id": "@file"})
+    found, rejects, counts, _ = run(read)
+    assert sorted((row["message_id"], row["conversation_id"]) for row in found) == [
+        *((f"m{i}", key.lower()) for i in range(3)),
+        *((f"m{i}", "two.v2") for i in range(5, 7)),
+    ]
+    assert (rejects, counts) == ([], {"messages_read": 5})
+
+
+def test_messages_have_the_role_of_their_participant(tmp_path):
+    rows = [
+        {"ConversationId": "c", "Id": f"m{i}", "EntryTime": f"2024-10-02T12:00:0{i}Z",
+         "EngagementParticipantId": who}
+        for i, who in enumerate(["p1", "p2", "p3", "p9", "0dPbb0000000001"])
+    ]  # fmt: skip
+    messages = write_csv(tmp_path / "m.csv", rows)
+    people = [
+        {"Id": "p1", "ParticipantRole": "EndUser"},
+        {"Id": "p2", "ParticipantRole": "Agent"},
+        {"Id": "p3", "ParticipantRole": "System"},
+        {"Id": "p4", "ParticipantRole": "Ghost"},
+    ]
+    one = write_csv(tmp_path / "p.csv", people)
+    two = write_lines(
+        tmp_path / "p.jsonl",
+        [{"Id": "0dPbb0000000001EAA", "ParticipantRole": "Chatbot"},
+         {"Id": "p1", "ParticipantRole": "Agent"}],
+    )  # fmt: skip
+    for patterns in ([one, two], [two, one]):
+        found, rejects, counts, num_bytes = run(
+            ReadMessages([messages], participants=ReadParticipants(patterns))
+        )
+        # Of one who is there with two roles it does not matter which comes first.
+        assert sorted((row["message_id"], row["sender"]) for row in found) == [
+            ("m0", AGENT),
+            ("m1", AGENT),
+            ("m4", BOT),
+        ]
+        assert rejects == [
+            (messages, 5, "sender_role_missing", "p9", None, "m3"),
+            (one, 5, "sender_role_unknown", "Ghost", None, None),
+        ]
+        assert counts == {
+            "messages_read": 5,
+            "messages_skipped_role": 1,
+            "messages_rejected_sender_role_missing": 1,
+            "participants_read": 6,
+            "participants_rejected_sender_role_unknown": 1,
+        }
+        assert num_bytes > 0
+    mapped = write_csv(
+        tmp_path / "mapped.csv", [{"Who": r["Id"], "What": "Agent"} for r in people[:3]]
+    )
+    columns = {"participant_id": "Who", "sender_role": "What"}
+    found, _, _, _ = run(ReadMessages([messages], participants=ReadParticipants([mapped], columns)))
+    assert {row["sender"] for row in found} == {AGENT}
+
+
+def test_participants_that_are_not_read(tmp_path):
+    rows = [{"ConversationId": "c", "Id": "m", "EntryTime": "", "EngagementParticipantId": "p"}]
+    path = write_csv(tmp_path / "m.csv", rows)
+    assert failure(path) == (
+        f"{path}: no column for sender_role of the messages; found: ConversationId, Id, EntryTime, "
+        "EngagementParticipantId. Its messages name participants: give them with --participants"
+    )
+
+
+def test_instants_of_a_wall_clock(tmp_path):
+    messages = write_csv(tmp_path / "m.csv", MESSAGES[:1])
+    found, _, _, _ = run(ReadMessages([messages], time_zone="Europe/Berlin"))
+    assert [row["sent_at_us"] for row in found] == [NOON_US - 2 * HOUR_US]
+    sessions = write_csv(tmp_path / "s.csv", SESSIONS[2:3])
+    found, _, _, _ = run(ReadSessions([sessions], time_zone="America/New_York"))
+    assert [row["ended_at_us"] for row in found] == [NOON_US + 5 * HOUR_US]
+
+
 def test_sessions_have_the_platform_of_their_channel(tmp_path):
     sessions = write_csv(tmp_path / "sessions.csv", SESSIONS)
     channels = [{"Id": "c0", "PlatformType": "Enhanced"}, {"Id": "c1", "PlatformType": "Standard"}]
@@ -123,6 +233,13 @@ def test_sessions_have_the_platform_of_their_channel(tmp_path):
     rows, rejects, counts, _ = run(ReadSessions([sessions], channels=[one, two]))
     platforms = {row["session_id"]: row["platform_type"] for row in rows}
     assert platforms == {"s0": "Enhanced", "s1": "Standard", "s2": "Standard"}
+    renamed = write_csv(tmp_path / "renamed.csv", [{"Channel": "c0", "Kind": "Enhanced"}])
+    columns = {"channel_id": "Channel", "platform_type": "Kind"}
+    read = ReadSessions([sessions], channels=[renamed], channel_columns=columns)
+    assert {r["session_id"]: r["platform_type"] for r in run(read)[0]} == {
+        "s0": "Enhanced",
+        "s2": "Standard",
+    }
     assert rejects == [
         (one, 4, "channel_id_missing", "", None, None),
         (sessions, 5, "platform_unknown", "", "s3", None),
@@ -212,6 +329,8 @@ def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
     bad = {**MESSAGES[0], "message_id": "bad", "sent_at": "noon"}
     read_messages = ReadMessages([write_lines(tmp_path / "m.jsonl", [*MESSAGES, bad])])
     channels = write_csv(tmp_path / "c.csv", [{"Id": "c1", "PlatformType": "Enhanced"}])
+    people = write_csv(tmp_path / "p.csv", [{"Id": "p1", "ParticipantRole": "Agent"}])
+    read_messages = dataclasses.replace(read_messages, participants=ReadParticipants([people]))
     read_sessions = ReadSessions([write_csv(tmp_path / "s.csv", SESSIONS)], channels=[channels])
     rows, rejects, counts, num_bytes = run(ReadMessagesAndSessions(read_messages, read_sessions))
     of_messages, of_sessions = run(read_messages), run(read_sessions)
@@ -222,5 +341,5 @@ def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
     assert in_order(rows) == in_order(of_messages[0] + of_sessions[0])
     assert rejects == sorted(of_messages[1] + of_sessions[1])
     assert counts == of_messages[2] | of_sessions[2]
-    assert counts["channels_read"] == 1
+    assert (counts["channels_read"], counts["participants_read"]) == (1, 1)
     assert num_bytes == of_messages[3] + of_sessions[3]

@@ -12,11 +12,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.support.bigquery import put, rows_of
 from tests.support.cli import output_bytes, read_records, read_rejects
 from transforms import ReadMessages
+from transforms.batches import AGENT
 from transforms.bigquery import Range
 from transforms.errors import InputError
 from transforms.reading import tables as table_input
-from transforms.reading.columns import ColumnNames
-from transforms.reading.normalize import normalize_sessions
+from transforms.reading.names import ColumnNames
+from transforms.reading.sessions import normalize_sessions
 from transforms.reading.tables import open_streams, read_stream
 
 UTC = datetime.timezone.utc
@@ -39,7 +40,7 @@ def make_table(client, bigquery, name: str, schema: dict[str, str], rows: list[d
 
 
 MESSAGE_TYPES = {
-    "ConversationId": "STRING",
+    "MessagingSessionId": "STRING",
     "MessageIdentifier": "STRING",
     "EntryTime": "TIMESTAMP",
     "ActorType": "STRING",
@@ -58,7 +59,7 @@ SESSION_TYPES = {
 def message_rows() -> list[dict]:
     rows = [
         {
-            "ConversationId": f"s{i % 7}",
+            "MessagingSessionId": f"s{i % 7}",
             "MessageIdentifier": f"m{i}",
             "EntryTime": f"2024-10-02T12:{i % 60:02}:{i * 7 % 60:02}Z",
             "ActorType": ("EndUser", "Agent", "Bot", "System")[i % 4],
@@ -157,7 +158,7 @@ def test_streams_are_read_each_by_itself(client, bigquery, monkeypatch):
     ]
     pattern = make_table(client, bigquery, "long", MESSAGE_TYPES, rows)
     names = ColumnNames.of("messages")
-    found, num_bytes = open_streams(pattern, names)
+    found, names, num_bytes = open_streams(pattern, names)
     assert len(found) == 4 and num_bytes >= 64 * len(rows)
     read = [
         [i for decode in read_stream(one, pattern, names.all()) for i in decode().columns["Seq"]]
@@ -172,11 +173,11 @@ def test_streams_are_read_each_by_itself(client, bigquery, monkeypatch):
 
 
 def read_ids(pattern: str, closed_us: Range) -> list[str]:
-    names = ColumnNames.of("sessions")
-    found, num_bytes = open_streams(pattern, names, closed_us)
+    found, names, num_bytes = open_streams(pattern, ColumnNames.of("sessions"), closed_us)
     assert num_bytes > 0
     raw = [decode() for one in found for decode in read_stream(one, pattern, names.all())]
-    assert {name for batch in raw for name in batch.columns} == set(SESSION_TYPES)
+    columns = {name for batch in raw for name in batch.columns}
+    assert columns - {"ConversationId"} == set(SESSION_TYPES)
     assert all(set(batch.rows()) == {0} for batch in raw)
     return sorted(i for batch in raw for i in batch.columns["Id"].to_pylist())
 
@@ -192,6 +193,48 @@ def test_sessions_outside_the_range_are_left_where_each_is_there_once(client, bi
     rows = [{**row, "Id": i} for row, i in zip(session_rows(), ids, strict=False)]
     twice = make_table(client, bigquery, "twice", SESSION_TYPES, rows)
     assert read_ids(twice, closed_us) == ids
+    # Which session a message is of depends on all sessions of its conversation.
+    kinds = {**SESSION_TYPES, "ConversationId": "STRING"}
+    rows = [{**row, "ConversationId": "c"} for row in session_rows()]
+    of_conversation = make_table(client, bigquery, "of_conversation", kinds, rows)
+    assert read_ids(of_conversation, closed_us) == [f"s{i}" for i in range(7)]
+
+
+def test_names_and_texts_of_a_table(client, bigquery):
+    kinds = {
+        "message_identifier": "STRING",
+        "ENTRYTIME": "TIMESTAMP",
+        "conversation_id": "STRING",
+        "Sender": "STRING",
+        "Text": "STRING",
+    }
+    rows = [
+        {
+            "message_identifier": f"m{i}",
+            "ENTRYTIME": "2024-10-02T12:00:00Z",
+            "conversation_id": "0Mwbb000007MGoT" if i else "0dwbb0000000001",
+            "Sender": json.dumps({"role": "Agent", "subject": "private"}),
+            "Text": "private",
+        }
+        for i in range(2)
+    ]
+    pattern = make_table(client, bigquery, "spelled", kinds, rows)
+    streams, names, _ = open_streams(pattern, ColumnNames.of("messages"))
+    for stream in streams:
+        for decode in read_stream(stream, pattern, names.all()):
+            assert set(decode().columns) == set(kinds) - {"Text"}
+    with Pipeline(runner="FnApiRunner") as pipeline:
+        read = pipeline | ReadMessages([pattern])
+        found = read.batches | beam.FlatMap(lambda batch: batch.to_pylist())
+        named = found | beam.Map(
+            lambda r: (r["message_id"], r.get("session_id"), r.get("conversation_id"), r["sender"])
+        )
+        expected = [
+            ("m0", None, "0dwbb0000000001AAA", AGENT),
+            ("m1", "0Mwbb000007MGoTCAW", None, AGENT),
+        ]
+        assert_that(named, equal_to(expected))
+        assert_that(read.rejects, equal_to([]), "NoRejects")
 
 
 def test_nested_columns(client, bigquery):
@@ -206,10 +249,9 @@ def test_nested_columns(client, bigquery):
     client.create_table(google.Table(place, columns))
     sql = "SELECT 'a', 'Ended', DATETIME '2024-10-02 13:00:00', STRUCT('Enhanced' AS PlatformType)"
     client.query(f"INSERT INTO `{place}` {sql}").result()
-    names = ColumnNames.of("sessions")
-    (stream,), _ = open_streams(f"bigquery:{place}", names)
+    (stream,), names, _ = open_streams(f"bigquery:{place}", ColumnNames.of("sessions"))
     (decode,) = read_stream(stream, "", names.all())
-    batch, rejects, _ = normalize_sessions(decode(), names, place)
+    (batch,), rejects, _ = normalize_sessions(decode(), names, place)
     assert rejects == []
     (row,) = batch.to_pylist()
     assert (row["session_id"], row["platform_type"]) == ("a", "Enhanced")

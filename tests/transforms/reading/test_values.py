@@ -2,12 +2,12 @@
 
 import datetime
 import decimal
-import string
 import uuid
+import zoneinfo
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from transforms.reading import values
@@ -232,49 +232,6 @@ def test_integers_of_numbers():
     assert values.to_integers(pa.nulls(2)).to_pylist() == [None, None]
 
 
-def checksum(short):
-    """The published algorithm, the other way round: from the last character to the first."""
-    suffix = ""
-    for start in (0, 5, 10):
-        bits = "".join(
-            "1" if c in string.ascii_uppercase else "0" for c in short[start : start + 5]
-        )
-        suffix += (string.ascii_uppercase + "012345")[int(bits[::-1], 2)]
-    return short + suffix
-
-
-def test_long_session_id():
-    assert values.long_session_id("0Mwbb000007MGoT") == "0Mwbb000007MGoTCAW"
-    assert values.long_session_id("0Mwbb000007MGoTCAW") == "0Mwbb000007MGoTCAW"
-
-
-@given(st.text(string.ascii_letters + string.digits, min_size=12, max_size=12))
-def test_long_session_id_against_the_published_algorithm(rest):
-    assert values.long_session_id("0Mw" + rest) == checksum("0Mw" + rest)
-
-
-@given(st.text(max_size=20) | st.from_regex(r"0Mw.{12}", fullmatch=True))
-def test_any_other_id_is_kept(text):
-    short = len(text) == 15 and text.startswith("0Mw") and text.isascii() and text.isalnum()
-    assert values.long_session_id(text) == (checksum(text) if short else text)
-
-
-@pytest.mark.parametrize("encode", [lambda a: a, pa.Array.dictionary_encode])
-def test_both_forms_of_an_id_are_one(encode):
-    texts = ["0Mwbb000007MGoT", "other", "0Mwbb000007MGoTCAW", None, "", "0Mwbb000007MGo é"]
-    ids = values.to_session_ids(encode(pa.array(texts)))
-    assert ids.to_pylist() == [
-        "0Mwbb000007MGoTCAW",
-        "other",
-        "0Mwbb000007MGoTCAW",
-        None,
-        None,
-        "0Mwbb000007MGo é",
-    ]
-    assert ids.dictionary.to_pylist() == ["0Mwbb000007MGoTCAW", "other", "0Mwbb000007MGo é"]
-    assert ids.type == pa.dictionary(pa.int32(), pa.string())
-
-
 def test_ids_of_a_dictionary_that_repeats_itself():
     twice = pa.DictionaryArray.from_arrays([0, 1, 2, None], ["a", "a", None])
     assert values.to_codes(twice).dictionary.to_pylist() == ["a"]
@@ -290,3 +247,140 @@ def test_the_first_instant_that_every_sink_can_hold():
 def test_milliseconds_with_a_fraction_are_not_less_for_being_floats():
     """1.005 times 1000 is 1004.9999999999999."""
     assert values.to_instants(pa.array([1.005, -1.005])).to_pylist() == [1005, -1005]
+
+
+# Wall clocks.
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2024-10-02T12:00:00.25", "2024-10-02T10:00:00.25Z"),
+        ("2024-01-02 12:00", "2024-01-02T11:00Z"),
+        # Whatever zone is stated.
+        ("2024-10-02T12:00:00Z", "2024-10-02T10:00:00Z"),
+        ("2024-10-02T12:00:00.000+0000", "2024-10-02T10:00:00Z"),
+        ("2024-10-02T12:00:00-08:00", "2024-10-02T10:00:00Z"),
+        # The hour that the clock skips is the instant at which it skips.
+        ("2024-03-31T01:59:59", "2024-03-31T00:59:59Z"),
+        ("2024-03-31T02:00:00", "2024-03-31T01:00:00Z"),
+        ("2024-03-31T02:30:00", "2024-03-31T01:00:00Z"),
+        ("2024-03-31T02:59:59.999999", "2024-03-31T01:00:00Z"),
+        ("2024-03-31T03:00:00", "2024-03-31T01:00:00Z"),
+        # Of the hour that it shows twice the first is meant.
+        ("2024-10-27T01:59:59", "2024-10-26T23:59:59Z"),
+        ("2024-10-27T02:30:00", "2024-10-27T00:30:00Z"),
+        ("2024-10-27T03:00:00", "2024-10-27T02:00:00Z"),
+        # Before time zones the clock of Berlin was at the sun's time.
+        ("1850-01-01T00:53:28", "1850-01-01T00:00:00Z"),
+        ("noon", None),
+        ("2024-10-02", None),
+        ("", None),
+        # No sink could hold it once it is shifted.
+        ("0001-01-01T12:00:00", None),
+        ("9999-12-31T12:00:00", None),
+    ],
+)
+def test_the_wall_clock_of_a_zone(text, instant):
+    (expected,) = parse([instant], pa.string())
+    for array in (
+        pa.array([text]),
+        pa.array([text], pa.large_string()),
+        pa.array([text, text]).dictionary_encode()[:1],
+    ):
+        assert values.to_instants(array, "Europe/Berlin").to_pylist() == [expected]
+
+
+def test_the_wall_clock_of_numbers_and_timestamps():
+    (expected,) = parse(["2024-10-02T10:00:00Z"])
+    arrays = [
+        pa.array([1_727_870_400_000]),
+        pa.array([1_727_870_400_000.0]),
+        pa.array(["1727870400000"]),
+        pa.array([NOON_US], pa.timestamp("us")),
+        pa.array([NOON_US], pa.timestamp("us", "UTC")),
+        pa.array([NOON_US * 1000], pa.timestamp("ns", "America/New_York")),
+    ]
+    for array in arrays:
+        assert values.to_instants(array, "Europe/Berlin").to_pylist() == [expected]
+    assert values.to_instants(pa.nulls(1), "Europe/Berlin").to_pylist() == [None]
+
+
+@given(
+    st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2037, 12, 30)),
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC"]),
+)
+def test_wall_clocks_against_the_standard_library(wall, zone):
+    local = wall.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    instant = local.astimezone(datetime.timezone.utc)
+    assume(instant.astimezone(local.tzinfo).replace(tzinfo=None) == wall)  # it is not skipped
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    expected = (instant - epoch) // datetime.timedelta(microseconds=1)
+    assert values.to_instants(pa.array([wall.isoformat()]), zone).to_pylist() == [expected]
+
+
+# Words and deletions.
+
+
+def test_words_are_compared_without_case_blanks_and_dashes():
+    texts = ["End User", "END_USER", " end-user\t", "enduser", "ÄB", "", None, "end.user"]
+    expected = ["enduser"] * 4 + ["äb", "", None, "end.user"]
+    assert values.to_words(pa.array(texts)).to_pylist() == expected
+
+
+DELETIONS = {
+    "true": True,
+    "TRUE": True,
+    " True ": True,
+    "t": True,
+    "1": True,
+    "yes": True,
+    "Y": True,
+    "2024-10-02T12:00:00Z": True,
+    "2024-10-02 12:00:00": True,
+    "1727870400000": True,
+    "false": False,
+    "F": False,
+    "0": False,
+    "no": False,
+    "n": False,
+    "": False,
+    None: False,
+    "perhaps": None,
+    "deleted": None,
+    "2024-10-02T25:00:00Z": None,
+}
+
+
+@pytest.mark.parametrize("encode", [lambda a: a, pa.Array.dictionary_encode])
+def test_deletions_of_texts(encode):
+    found = values.to_deletions(encode(pa.array(list(DELETIONS))))
+    assert found.to_pylist() == list(DELETIONS.values())
+    assert found.type == pa.bool_()
+    for text, expected in DELETIONS.items():
+        one = values.to_deletions(encode(pa.array([text], pa.string())))
+        assert one.to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array([True, False, None]), [True, False, False]),
+        (pa.array([1, 0, None, 1_727_870_400_000]), [True, False, False, True]),
+        (pa.array([1.0, 0.0, float("nan"), None]), [True, False, False, False]),
+        (pa.array([NOON_US, 0, None], pa.timestamp("us", "UTC")), [True, True, False]),
+        (pa.nulls(2), [False, False]),
+        (pa.array([], pa.string()), []),
+        (pa.array([], pa.bool_()), []),
+    ],
+)
+def test_deletions_of_other_types(array, expected):
+    assert values.to_deletions(array).to_pylist() == expected
+
+
+def test_booleans():
+    texts = ["true", "FALSE", " True", "yes", "1", "", None]
+    expected = [True, False, True, None, None, None, None]
+    assert values.to_booleans(pa.array(texts)).to_pylist() == expected
+    assert values.to_booleans(pa.array([True, None])).to_pylist() == [True, None]
+    assert values.to_booleans(pa.array([1, 0])).to_pylist() == [None, None]

@@ -20,7 +20,8 @@ import pyarrow as pa
 from transforms.errors import InputError
 from transforms.reading.formats.avro import AVRO
 from transforms.reading.formats.csv import CSV
-from transforms.reading.formats.json import JSON, JSON_LINES
+from transforms.reading.formats.json import JSON
+from transforms.reading.formats.json_lines import JSON_LINES
 from transforms.reading.formats.parquet import PARQUET
 from transforms.reading.formats.parts import WHOLE, Format, Open
 
@@ -36,6 +37,17 @@ def format_of(path: str) -> Format:
         if name.endswith(suffix):
             return known
     raise InputError(f"{path}: unknown format; known suffixes: {' '.join(_FORMATS)}")
+
+
+def stem_of(path: str) -> str:
+    """The name of a file without folders and without the suffix of its format; of a table, its name.
+
+    >>> stem_of("gs://bucket/pages/8a1d7c52.json.gz")
+    '8a1d7c52'
+    """
+    name = path.rpartition("/")[2]
+    suffixes = [suffix for suffix in _FORMATS if name.lower().endswith(suffix)]
+    return name[: -len(max(suffixes, key=len))] if suffixes else name.rpartition(".")[2]
 
 
 def explain(path: str, error: Exception) -> InputError:
@@ -80,6 +92,7 @@ def _zipped(plain: Format) -> Format:
         lambda file: plain.names(gzip.GzipFile(fileobj=file)),  # type: ignore[arg-type]
         lambda file, size: [WHOLE],
         lambda open_file, part, names: plain.read(_gunzipped(open_file), part, names),
+        plain.rows_differ,
     )
 
 

@@ -19,6 +19,7 @@ from transforms.reading.formats.parts import (
     RowCounter,
     byte_ranges,
     columns_of,
+    columns_to_read,
     counted,
     look_up,
 )
@@ -151,7 +152,7 @@ def _decode(
     first: Callable[[], int],
 ) -> RawBatch:
     units = _columns(schema)
-    names = [name for name in names if name in units]
+    names = columns_to_read(names, units)
     columns = _fast(content, schema, names)
     if columns is None:
         columns = _slowly(content, schema, names)

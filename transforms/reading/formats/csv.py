@@ -31,6 +31,7 @@ from transforms.reading.formats.parts import (
     RowCounter,
     already,
     byte_ranges,
+    columns_to_read,
     counted,
 )
 
@@ -111,7 +112,7 @@ def _fast(
     num_records = len(ends) + (not block.endswith(b"\n"))
     if np.diff(ends, prepend=-1, append=len(block)).max() > _LONGEST_RECORD_BYTES:
         return None
-    wanted = {name: str(header.names.index(name)) for name in names if name in header.names}
+    wanted = {name: str(header.names.index(name)) for name in columns_to_read(names, header.names)}
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(block),
@@ -205,7 +206,7 @@ def _slowly(
     Returns:
       The records, and how many bytes of the block they are: all but a record that may go on in the next.
     """
-    wanted = {name: header.names.index(name) for name in names if name in header.names}
+    wanted = {name: header.names.index(name) for name in columns_to_read(names, header.names)}
     lines = block.split(b"\n")
     if not lines[-1]:
         lines.pop()

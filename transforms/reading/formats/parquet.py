@@ -17,6 +17,7 @@ from transforms.reading.formats.parts import (
     RowCounter,
     already,
     columns_of,
+    columns_to_read,
     counted,
 )
 
@@ -64,7 +65,7 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
     with open_file() as file:
         parquet = pq.ParquetFile(file)
         leaves = _names(file)
-        columns = [name for name in names if name in leaves]
+        columns = columns_to_read(names, leaves)
         # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
         texts = [name for name in columns if _repeats(parquet, name)]
         parquet = pq.ParquetFile(file, metadata=parquet.metadata, read_dictionary=texts)

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -42,13 +42,15 @@ class Format(NamedTuple):
         file has no row.
       parts: cuts a file of so many bytes into parts.
       read: gives for a part its pieces in order; decoded, a piece has those of the named columns that
-        the file has.
+        the file has; of a name with dots that leads into a column of texts, that column.
+      rows_differ: whether rows may have other columns than those that `names` gives.
     """
 
     bytes_per_byte: float
     names: Callable[[IO[bytes]], list[str] | None]
     parts: Callable[[IO[bytes], int], list[Part]]
     read: Callable[[Open, Part, Sequence[str]], Iterator[Decode]]
+    rows_differ: bool = False
 
 
 def byte_ranges(size: int) -> list[Part]:
@@ -58,7 +60,33 @@ def byte_ranges(size: int) -> list[Part]:
     return [Part(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
+def columns_to_read(names: Sequence[str], found: Collection[str]) -> list[str]:
+    """The columns of a file that hold what is asked for, each once.
+
+    >>> columns_to_read(["sender.role", "Id", "Seq"], ["Id", "sender"])
+    ['sender', 'Id']
+
+    Args:
+      names: the columns that are asked for.
+      found: those that the file has, nested ones with dots.
+    """
+    leading = (next((one for one in leading_parts(name) if one in found), None) for name in names)
+    return list(dict.fromkeys(filter(None, leading)))
+
+
+def leading_parts(name: str) -> Iterator[str]:
+    """A name, and the names of what it may be inside of, from the inside out.
+
+    >>> list(leading_parts("a.b.c"))
+    ['a.b.c', 'a.b', 'a']
+    """
+    yield name
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
     """The column under a name, or inside structs along the dots of the name; None if there is none."""
     if name in table.schema.names:
         found = table.column(name)
@@ -77,9 +105,25 @@ def column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
 
 
 def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
-    """The named columns that a table has, nested ones under their names with dots."""
-    found = ((name, column(table, name)) for name in names)
-    return {name: array for name, array in found if array is not None}
+    """The named columns that a table has, nested ones under their names with dots.
+
+    In place of one that leads into a column of texts there is that column.
+    """
+    columns = {}
+    for name in names:
+        for part in leading_parts(name):
+            array = _column(table, part)
+            if array is not None and (part == name or is_text(array.type)):
+                columns[part] = array
+                break
+    return columns
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds texts, as they are or as the codes of a dictionary."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 class RowCounter:
@@ -116,18 +160,31 @@ def counted(first: Callable[[], int], offsets: int | np.ndarray) -> Callable[[],
     return lambda: first() + (np.arange(offsets) if isinstance(offsets, int) else offsets)
 
 
-def look_up(row: Any, name: str) -> Any:
+def look_up(row: Any, name: str, parse: Callable[[str], Any] | None = None) -> Any:
     """The value under a name in a nested dict: under the whole name, else along its dots.
 
     >>> look_up({"sender.role": "Agent"}, "sender.role")
     'Agent'
     >>> look_up({"sender": {"role": "Agent"}}, "sender.role")
     'Agent'
+    >>> import json
+    >>> look_up({"sender": '{"role": "Agent"}'}, "sender.role", json.loads)
+    'Agent'
+
+    Args:
+      row: the dict.
+      name: the name.
+      parse: gives the value of a text of JSON; raises ValueError or RecursionError for any other text.
     """
     value = row.get(name)
     if value is not None or "." not in name:
         return value
     value = row
     for key in name.split("."):
+        if isinstance(value, str) and parse is not None:
+            try:
+                value = parse(value)
+            except (ValueError, RecursionError):
+                return None
         value = value.get(key) if isinstance(value, dict) else None
     return value

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import json
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,10 @@ from tests.support.files_of_rows import (
     outcome,
     rows_of,
     scan,
+    table_csv,
     with_sizes,
 )
+from transforms.batches import AGENT, END_USER
 from transforms.errors import InputError
 from transforms.reading import formats
 from transforms.reading.formats import csv as csv_format
@@ -196,6 +199,32 @@ def test_a_plain_block_of_csv_is_read_the_fast_way(name):
     header, block = SAME[name].split(b"\n", 1)
     found = csv_format._header(io.BytesIO(header))
     assert csv_format._fast(block, lambda: 1, found, NAMES) is not None
+
+
+def test_columns_of_json():
+    rows = [
+        {
+            "Id": f"m{i}",
+            "EntryTime": "2024-10-02T12:00:00Z",
+            "Related Records": json.dumps(["500x", "0Mwbb000007MGoT"]),
+            "sender": json.dumps({"role": role, "subject": 'a ",\n" b'}),
+            "entryPayload": json.dumps({"entryType": "Message", "abstractMessage": {}}),
+        }
+        for i, role in enumerate(["EndUser", "Agent"])
+    ]
+    plain = table_csv(rows)
+    assert plain.count(b'""role"": ') == 2
+    for data in (plain, table_csv(rows, delimiter=";"), plain + b"broken\n"):
+        found, rejects = normalized("f.csv", data)
+        assert [(r["session_id"], r["message_id"], r["sender"]) for r in found] == [
+            ("0Mwbb000007MGoTCAW", "m0", END_USER),
+            ("0Mwbb000007MGoTCAW", "m1", AGENT),
+        ]
+        assert [reject.reason for reject in rejects] == ["malformed_row"] * data.endswith(b"n\n")
+    rows[1]["entryPayload"] = json.dumps({"entryType": "Typing"})
+    rows[0]["sender"] = "EndUser"
+    found, rejects = normalized("f.csv", table_csv(rows))
+    assert (found, [r.reason for r in rejects]) == ([], ["sender_role_missing"])
 
 
 def test_a_csv_file_without_rows():

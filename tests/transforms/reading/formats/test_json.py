@@ -1,203 +1,22 @@
-"""JSON Lines and JSON documents to raw columns, whole and in parts."""
+"""JSON documents to raw columns: pages of Connect REST and of Data Cloud's Query API."""
 
-import gzip
 import io
 import json
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tests.support.files_of_rows import (
+    EXPECTED,
+    FLAT,
     NAMES,
+    NESTED,
     NOON_MS,
-    SAME,
-    SIZES,
-    batches,
+    SECRET,
     lines,
-    outcome,
-    rows_of,
+    normalized,
     scan,
-    with_sizes,
 )
-from transforms.reading import formats, values
-from transforms.reading.formats import json as json_format
-
-GOOD = {"session_id": "s", "message_id": "m", "sent_at": NOON_MS, "sender_role": "Agent"}
-GOOD_LINE = json.dumps(GOOD).encode()
-BROKEN_LINES = {
-    b"hello": "not JSON: Expecting value",
-    b"[1, 2]": "not a JSON object",
-    b'"text"': "not a JSON object",
-    b"null": "not a JSON object",
-    GOOD_LINE[:40]: "not JSON: Unterminated string starting at",
-    GOOD_LINE + GOOD_LINE: "not JSON: Extra data",
-    GOOD_LINE + b",": "not JSON: Extra data",
-    GOOD_LINE.replace(b'"m"', b'"\xff"'): "not UTF-8",
-    GOOD_LINE.replace(b'"m"', b'"\\ud800"'): "not UTF-8",
-    GOOD_LINE.replace(b'"m"', b'"\x01"'): "not JSON: Invalid control character at",
-    b"[" * 100_000: "not JSON: RecursionError",
-    b'{"conversationEntries": [3]}': "not a JSON object",
-}
-BAD_LINES = {
-    b"{}": "session_id_missing",
-    b'{"a":' + b"9" * 5000 + b"}": "session_id_missing",
-    b'{"session_id":' + b"9" * 5000 + b"}": "message_id_missing",
-    b'{"session_id": "s", "sent_at": 1, "sender_role": "Agent"}': "message_id_missing",
-    GOOD_LINE.replace(str(NOON_MS).encode(), b'"noon"'): "sent_at_invalid",
-    GOOD_LINE.replace(str(NOON_MS).encode(), b"NaN"): "sent_at_missing",
-    GOOD_LINE.replace(str(NOON_MS).encode(), b"{}"): "sent_at_missing",
-    GOOD_LINE.replace(b"Agent", b"Ghost"): "sender_role_unknown",
-}
-LINE_OPTIONS = [GOOD_LINE] * 6 + [b"", b"  "] + [*BROKEN_LINES, *BAD_LINES]
-
-
-def expected_of_lines(chosen):
-    rejects = []
-    for number, line in enumerate(chosen, 1):
-        if line in BROKEN_LINES:
-            rejects.append((number, "malformed_row", BROKEN_LINES[line]))
-        elif line in BAD_LINES:
-            rejects.append((number, BAD_LINES[line], None))
-    return chosen.count(GOOD_LINE), rejects
-
-
-@pytest.mark.parametrize("end", [b"\n", b""])
-@pytest.mark.parametrize("line", [*BROKEN_LINES, *BAD_LINES], ids=lambda line: repr(line[-40:]))
-def test_a_broken_line(line, end):
-    chosen = [GOOD_LINE, GOOD_LINE, line, GOOD_LINE, line]
-    assert outcome("f.jsonl", b"\n".join(chosen) + end) == expected_of_lines(chosen)
-
-
-@pytest.mark.parametrize("end", [b"\n", b""])
-def test_all_kinds_of_broken_lines_in_small_parts(small, end):
-    chosen = LINE_OPTIONS * 2
-    data = b"\n".join(chosen) + end
-    assert outcome("f.jsonl", data) == expected_of_lines(chosen)
-    assert outcome("f.jsonl.gz", gzip.compress(data)) == expected_of_lines(chosen)
-
-
-SHORT_LINES = [line for line in LINE_OPTIONS if len(line) < 1000]
-
-
-@given(
-    st.lists(st.sampled_from(SHORT_LINES), max_size=15),
-    SIZES,
-    SIZES,
-    st.sampled_from([b"\n", b"\r\n"]),
-    st.booleans(),
-)
-def test_lines_are_the_same_however_they_are_cut(chosen, part, block, end, ended):
-    data = end.join(chosen) + (end if ended else b"")
-    found = with_sizes(part, block, 3, lambda: outcome("f.jsonl", data))
-    assert found == expected_of_lines(chosen)
-
-
-@pytest.mark.parametrize("broken", [b"", b"oops\n"])
-def test_of_a_key_that_is_there_twice_the_first_counts(broken):
-    twice = (
-        b'{"session_id": "a", "sender": {"role": "x"}, "session_id": "b", "sender": {"role": "y"}}'
-    )
-    row = (1, {"session_id": "a", "sender.role": "x"})
-    assert scan("f.jsonl", twice + b"\n" + broken)[0] == [row]
-    assert scan("f.json", twice)[0] == [row]
-
-
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.integers(-(1 << 70), 1 << 70),
-    st.floats(),
-    st.sampled_from([0.5, 1.0, 1e15, 1e-4, 5e-7, 2.0**53, 2.0**63, -0.0]),
-    st.text(max_size=5),
-    st.sampled_from(["0Mwbb000007MGoT", "Agent", "2024-10-02T12:00:00Z", "\ud800", "1.0"]),
-)
-OBJECTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "session_id": SCALARS,
-        "relatedRecords": st.lists(st.sampled_from(["0Mwa", "b", "", None]) | SCALARS, max_size=3),
-        "Seq": SCALARS,
-        "sent_at": st.integers(0, 1 << 50) | st.floats(0, 1e13),
-        "EntryTime": SCALARS,
-        "sender": st.fixed_dictionaries({}, optional={"role": SCALARS, "x": SCALARS}) | SCALARS,
-        "sender.role": SCALARS,
-        "MessagingSession": st.fixed_dictionaries({}, optional={"Id": st.text(max_size=2)}),
-        "other": st.recursive(
-            SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=3
-        ),
-    },
-)
-ONE_KIND = st.sampled_from(["session_id", "Seq", "EntryTime"]).flatmap(
-    lambda key: st.one_of(
-        *(
-            st.lists(st.fixed_dictionaries({"sent_at": st.just(1)}, optional={key: kind}))
-            for kind in (st.integers(), st.floats(allow_nan=False), st.text(max_size=3), st.none())
-        )
-    )
-)
-
-
-@given(st.lists(OBJECTS, min_size=1, max_size=5) | ONE_KIND.filter(bool))
-@example([{"sender": {"role": "a"}, "sender.role": None}])
-@example([{"sender": {"role": "a"}, "sender.role": "b"}])
-@example([{"sender": "a"}, {"sender": {"role": "b"}}])
-@example([{"Seq": 1}, {"Seq": "1"}])
-@example([{"Seq": 1.5}, {"Seq": 9007199254740993}])
-@example([{"Seq": 5e-7}, {"Seq": 2.2250738585072014e-308}])
-def test_the_fast_way_of_json_says_what_the_slow_one_says(objects):
-    block = lines(objects)
-    fast = json_format._fast(block, NAMES)
-    if fast is None:
-        return
-    slow = json_format._slowly(block, 1, NAMES)
-    assert slow.malformed == []
-    if not fast:
-        assert all(text is None for column in rows_of(slow.columns).values() for text in column)
-        return
-    assert rows_of(fast) == rows_of(slow.columns)
-    for parse in (values.to_instants, values.to_integers):
-        for name in fast:
-            assert parse(fast[name]).to_pylist() == parse(slow.columns[name]).to_pylist()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"a":"1"}{"a":"2"}\n\n',
-        '{"a":"1"}{"a":"2"}\n{"a":\n"3"}\n',
-        '{"a":"1"}\nnull\n',
-        '{"a":"1"}\n"x"\n',
-        '{"a":"1","a":"2"}\n',
-        '{"a":"1","\\u0061":"2"}\n',
-        '{"b":{"c":"1","c":"2"},"a":"q"}\n',
-        '{"a":NaN}\n',
-        '{"a":[{"b":1},\n{"b":2}]}\n',
-        '{"conversationEntries":[{"a":"1"},{"a":"2"}]}\n',
-    ],
-)
-def test_odd_blocks_of_json_are_read_slowly_or_the_same(text):
-    block = text.encode()
-    names = ["a", "b.c"]
-    slow = json_format._slowly(block, 1, names)
-    fast = json_format._fast(block, names)
-    if fast is not None:
-        assert slow.malformed == []
-        assert rows_of(fast, names) == rows_of(slow.columns, names)
-
-
-@pytest.mark.parametrize("data", [SAME["flat.jsonl"], SAME["nested.jsonl"], SAME["crlf.jsonl"]])
-def test_a_plain_block_of_json_is_read_the_fast_way(data):
-    assert json_format._fast(data, NAMES) is not None
-
-
-@pytest.mark.parametrize("name", ["f.jsonl", "f.ndjson", "f.jsonl.gz", "f.ndjson.gz"])
-@pytest.mark.parametrize("data", [b"", b"\n", b"  \n\n"])
-def test_a_file_of_json_lines_without_rows(name, data):
-    packed = gzip.compress(data) if data and name.endswith("gz") else data
-    assert formats.format_of(name).names(io.BytesIO(packed)) is None
-    assert scan(name, packed) == ([], [])
+from transforms.reading import formats
 
 
 @pytest.mark.parametrize("data", [b"[]", b'{"conversationEntries": []}', b"[1, null]"])
@@ -206,8 +25,100 @@ def test_a_json_document_without_rows(data):
     assert scan("f.json", data)[0] == []
 
 
-def test_a_list_among_texts():
-    """Where the first rows have a text, a later list is still its first messaging session's id."""
-    rows = [{"session_id": "a"}, {"session_id": ["x", "0Mwb"]}, {"session_id": "[0Mwc]"}]
-    (raw,) = batches("f.jsonl", lines(rows), ["session_id"])
-    assert raw.columns["session_id"].to_pylist() == ["a", "0Mwb", "[0Mwc]"]
+def test_of_a_key_that_is_there_twice_the_first_counts():
+    twice = b'{"session_id": "a", "sender": {"role": "x"}, "session_id": "b"}'
+    assert scan("f.json", twice)[0] == [(1, {"session_id": "a", "sender.role": "x"})]
+
+
+def test_a_document_has_the_columns_of_all_its_rows():
+    rows = [{"Id": "a"}, {"Id": "b", "sender": {"role": "Agent"}}, {"sender": "x"}]
+    data = json.dumps(rows).encode()
+    assert formats.format_of("f.json").names(io.BytesIO(data)) == ["Id", "sender", "sender.role"]
+
+
+# Pages of Data Cloud.
+
+COLUMNS = list(FLAT[0])
+ARRAYS = [[row[name] for name in COLUMNS] for row in FLAT]
+LISTED = [{"name": name, "type": "Varchar"} for name in COLUMNS]
+# In an order of its own: the places are what counts.
+PLACED = {name: {"placeInOrder": COLUMNS.index(name), "typeCode": 12} for name in sorted(COLUMNS)}
+PAGES = {
+    "a list": {"metadata": LISTED, "data": ARRAYS},
+    "places": {"metadata": PLACED, "data": ARRAYS},
+    "columns": {"metadata": {"columns": LISTED}, "data": ARRAYS},
+    "dicts": {"metadata": PLACED, "data": FLAT},
+    "rows before their names": {"data": ARRAYS, "done": True, "metadata": LISTED, "rowCount": 20},
+}
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_a_page_of_a_query(page):
+    assert normalized("f.json", json.dumps(page, indent=1).encode()) == (EXPECTED, [])
+    halves = [{**page, "data": some} for some in (page["data"][:7], page["data"][7:])]
+    assert normalized("f.json", json.dumps(halves).encode()) == (EXPECTED, [])
+    assert normalized("f.jsonl", lines(halves)) == (EXPECTED, [])
+    assert normalized("f.jsonl", lines([page])) == (EXPECTED, [])
+
+
+def test_names_of_a_page_are_those_of_data_cloud():
+    names = ["ssot__ConversationId__c", "ssot__Id__c", "ssot__EntryTime__c", "ActorType__c"]
+    page = {
+        "metadata": [{"name": name} for name in names],
+        "data": [["0Mwa", "m", NOON_MS, "Agent"], ["c", "n", NOON_MS, "EndUser"]],
+    }
+    rows, rejects = normalized("f.json", json.dumps(page).encode())
+    assert [(r["message_id"], r.get("session_id"), r.get("conversation_id")) for r in rows] == [
+        ("m", "0Mwa", None),
+        ("n", None, "c"),
+    ]
+    assert rejects == []
+
+
+@pytest.mark.parametrize("wrong", [["s"], [], ["s", "m", 1, "Agent", "more"], "smart", None, 4])
+@pytest.mark.parametrize("name", ["f.json", "f.jsonl"])
+def test_a_row_that_is_none_of_its_page_is_malformed(name, wrong):
+    good = ["s", "m", NOON_MS, "Agent"]
+    names = ["session_id", "message_id", "sent_at", "sender_role"]
+    page = {"metadata": [{"name": name} for name in names], "data": [good, wrong, good]}
+    rows, malformed = scan(name, lines([page]))
+    assert [row["message_id"] for _, row in rows] == ["m", "m"]
+    line = 1 if name.endswith("l") else 2
+    assert malformed == [(line, "not a JSON object")]
+    found, rejects = normalized(name, lines([page]))
+    assert len(found) == 2
+    assert [(r.row, r.reason, r.detail) for r in rejects] == [
+        (line, "malformed_row", "not a JSON object")
+    ]
+
+
+@pytest.mark.parametrize(
+    "metadata", [[], {}, [None], [{"type": "Varchar"}], {"Id": {}}, {"Id": 3}, {"columns": []}]
+)
+def test_odd_metadata_of_a_page(metadata):
+    """Arrays have no names by it; dicts have their own."""
+    page = {"metadata": metadata, "data": [["a", "b", "c"], {"Id": "m", "x": SECRET}]}
+    rows, malformed = scan("f.json", json.dumps(page).encode())
+    assert rows == [(2, {"Id": "m"})]
+    assert malformed == [(1, "not a JSON object")]
+
+
+def test_data_without_metadata_are_a_row():
+    row = {"Id": "m", "data": [1, 2], "metadata": "x"}
+    assert scan("f.json", json.dumps(row).encode())[0] == [(1, {"Id": "m"})]
+    assert scan("f.jsonl", lines([row, {**row, "metadata": None}]))[0] == [
+        (1, {"Id": "m"}),
+        (2, {"Id": "m"}),
+    ]
+
+
+def test_texts_of_json_in_a_document():
+    rows = [
+        {**row, "sender": json.dumps(row["sender"]), "relatedRecords": json.dumps(["0Mwa"])}
+        for row in NESTED
+    ]
+    for mixed in (rows, [*rows[:9], *NESTED[9:]]):
+        found, rejects = normalized("f.json", json.dumps(mixed).encode())
+        assert [row["sender"] for row in found] == [row["sender"] for row in EXPECTED]
+        assert rejects == []
+    assert "sender.role" in NAMES

@@ -1,0 +1,75 @@
+"""Columns of ids, in the one form in which they are compared."""
+
+import pyarrow as pa
+import pytest
+
+from transforms.reading import ids
+
+ENCODINGS = [lambda array: array, pa.Array.dictionary_encode]
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_both_forms_of_a_sessions_id_are_one(encode):
+    texts = ["0Mwbb000007MGoT", "other", "0Mwbb000007MGoTCAW", None, "", "0Mwbb000007MGo é"]
+    # Of fifteen letters and digits, too, but no session's.
+    texts.append("500bb000007MGoT")
+    found = ids.to_session_ids(encode(pa.array(texts)))
+    assert found.to_pylist() == [
+        "0Mwbb000007MGoTCAW",
+        "other",
+        "0Mwbb000007MGoTCAW",
+        None,
+        None,
+        "0Mwbb000007MGo é",
+        "500bb000007MGoT",
+    ]
+    assert found.dictionary.to_pylist() == [
+        "0Mwbb000007MGoTCAW",
+        "other",
+        "0Mwbb000007MGo é",
+        "500bb000007MGoT",
+    ]
+    assert found.type == pa.dictionary(pa.int32(), pa.string())
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_of_a_list_in_a_text_the_first_sessions_id(encode):
+    texts = {
+        '["500bb0000000001", "0Mwbb000007MGoT", "0Mwx"]': "0Mwbb000007MGoTCAW",
+        '[ "0Mwbb000007MGoTCAW" ]': "0Mwbb000007MGoTCAW",
+        '["500bb0000000001"]': None,
+        "[]": None,
+        "[0Mwbb000007MGoT]": None,
+        '["x0Mwbb000007MGoT"]': None,
+        "a": "a",
+    }
+    found = ids.to_session_ids(encode(pa.array([*texts, None])))
+    assert found.to_pylist() == [*texts.values(), None]
+    lists = ids.to_session_ids(pa.array([["500x", "0Mwbb000007MGoT"], [], None]))
+    assert lists.to_pylist() == ["0Mwbb000007MGoTCAW", None, None]
+
+
+def test_ids_of_sessions_are_told_by_their_prefix():
+    texts = pa.array(["0Mwbb000007MGoT", "0Mw", "0mwbb000007MGoT", "0dwbb000007MGoT", "x0Mw", ""])
+    assert ids.is_of_session(texts).to_pylist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_ids_of_other_records_that_are_alike_are_one(encode):
+    texts = {
+        "0dwbb0000000001": "0dwbb0000000001AAA",
+        "0dwbb0000000001AAA": "0dwbb0000000001AAA",
+        "8A1D7C52-6D0E-4C3A-9A0F-2C9B3E1F4D10": "8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10",
+        "8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10": "8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10",
+        "Conversation 1": "Conversation 1",
+    }
+    found = ids.to_comparable_ids(encode(pa.array([*texts, None, ""])))
+    assert found.to_pylist() == [*texts.values(), None, None]
+    assert found.dictionary.to_pylist() == list(dict.fromkeys(texts.values()))
+    assert found.type == pa.dictionary(pa.int32(), pa.string())
+
+
+def test_ids_without_a_value():
+    for array in (pa.nulls(2), pa.array([], pa.string()), pa.array(["", None])):
+        for convert in (ids.to_session_ids, ids.to_comparable_ids):
+            assert convert(array).to_pylist() == [None] * len(array)

@@ -1,0 +1,59 @@
+"""Ids in the one form in which they are compared. Pure; no Beam."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.batches import SESSION_ID_PREFIX
+from transforms.ids import comparable, lengthen
+from transforms.reading.values import to_codes
+
+_SHORT_BYTES = 15
+
+
+def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
+    """Ids of messaging sessions, those of Salesforce in their long form, as `values.to_codes` gives them.
+
+    Of a list of JSON, as text, it is the first messaging session's id.
+
+    >>> to_session_ids(pa.array(['["500bb0000000001", "0Mwbb000007MGoT"]', "my-session"])).to_pylist()
+    ['0Mwbb000007MGoTCAW', 'my-session']
+    """
+    encoded = to_codes(array)
+    ids = encoded.dictionary
+    lists = pc.starts_with(ids, "[")
+    if pc.any(lists).as_py():
+        found = pc.extract_regex(ids, rf'"(?P<id>{SESSION_ID_PREFIX}[^"\\]*)"').field("id")
+        ids = pc.if_else(lists, pc.if_else(pc.equal(found, ""), _NO_TEXT, found), ids)
+    short = pc.and_(
+        pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), _SHORT_BYTES)
+    )
+    if pc.any(short).as_py():
+        ids = pc.if_else(short.fill_null(False), lengthen(ids.fill_null("")), ids)
+    return _with_dictionary(encoded, ids)
+
+
+_NO_TEXT = pa.scalar(None, pa.string())
+
+
+def is_of_session(ids: pa.Array) -> pa.BooleanArray:
+    """Which ids are those of messaging sessions of Salesforce, by their prefix."""
+    return pc.starts_with(ids, SESSION_ID_PREFIX)
+
+
+def to_comparable_ids(array: pa.Array) -> pa.DictionaryArray:
+    """Ids of other records as they are compared: those of Salesforce long, UUIDs in lower case.
+
+    >>> ids = ["0dwbb0000000001", "8A1D7C52-6D0E-4C3A-9A0F-2C9B3E1F4D10", "Conversation 1"]
+    >>> to_comparable_ids(pa.array(ids)).to_pylist()
+    ['0dwbb0000000001AAA', '8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10', 'Conversation 1']
+    """
+    encoded = to_codes(array)
+    return _with_dictionary(encoded, comparable(encoded.dictionary))
+
+
+def _with_dictionary(encoded: pa.DictionaryArray, ids: pa.Array) -> pa.DictionaryArray:
+    """The column with other ids for its codes, each id once."""
+    if ids is encoded.dictionary:
+        return encoded
+    again = ids.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(again.indices.take(encoded.indices), again.dictionary)

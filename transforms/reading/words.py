@@ -1,0 +1,57 @@
+"""The words that exports have for senders, kinds of entries and states. Pure; no Beam."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.batches import AGENT, BOT, END_USER, NEVER_COUNTED
+from transforms.reading.values import to_words
+
+SENDERS = {
+    "EndUser": END_USER,
+    "Agent": AGENT,
+    "Bot": BOT,
+    "Chatbot": BOT,
+    "AiAgent": BOT,
+    **dict.fromkeys(("System", "Supervisor", "Router"), NEVER_COUNTED),
+}
+"""The sender that each role is."""
+
+NO_SENDER = 4
+"""In place of a sender: there is no role, or it is none of those known."""
+
+MESSAGE_ENTRY_TYPES = ("Text", "Message", "CONVERSATION_MESSAGE")
+
+STATUSES = ("New", "Active", "Consent", "Waiting", "Paused", "Inactive", "Ended", "Error")
+
+
+def senders_of(role: pa.DictionaryArray) -> np.ndarray:
+    """The sender that each role is; `NO_SENDER` for one that is unknown or missing."""
+    index = pc.index_in(to_words(role.dictionary), _words(SENDERS))
+    known = pa.array(list(SENDERS.values()), pa.int8()).take(index)
+    return by_code(known, role)
+
+
+def by_code(number_of_code: pa.Array, column: pa.DictionaryArray) -> np.ndarray:
+    """The number of each row by its code; `NO_SENDER` where there is none."""
+    # A null has the index after the last.
+    numbers = np.append(number_of_code.fill_null(NO_SENDER).to_numpy(), np.int8(NO_SENDER))
+    return numbers[column.indices.fill_null(len(column.dictionary)).to_numpy()]
+
+
+def one_of(known: Iterable[str], text: pa.Array) -> pa.Array:
+    """Each word as `known` spells it; null for any other.
+
+    >>> one_of(("Ended", "Active"), pa.array(["ENDED", "no", None])).to_pylist()
+    ['Ended', None, None]
+    """
+    if pa.types.is_dictionary(text.type):
+        return one_of(known, text.dictionary).take(text.indices)
+    spelled = pa.array(list(known), pa.string())
+    return spelled.take(pc.index_in(to_words(text), to_words(spelled)))
+
+
+def _words(known: Iterable[str]) -> pa.Array:
+    return to_words(pa.array(list(known), pa.string()))
