@@ -1,9 +1,13 @@
 """Makes a log of messages and its sessions, of any size. The same arguments make the same log.
 
-python -m benchmarks.load --messages N --format parquet|avro|jsonl --output DIR [--seed N]
+python -m benchmarks.load --messages N --format parquet|avro|jsonl --output DIR
+    [--by session|conversation] [--seed N]
 
 DIR/messages-000.parquet, ...   ConversationEntry, in order of time, sessions interleaved
 DIR/sessions.parquet            MessagingSession, one for every 16 messages
+
+By conversation, the same messages name their conversation in place of their session. Each conversation
+has five sessions, which do not overlap in a log of 100,000 messages or more.
 
 The log is made and written piece by piece: a larger log needs no more memory.
 """
@@ -22,6 +26,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 MESSAGES_PER_SESSION = 16
+SESSIONS_PER_CONVERSATION = 5
 # 100,000 sessions a day; some 500 are open at a time.
 SESSION_EVERY_MS = 864
 # Also the rows of a row group of Parquet.
@@ -116,8 +121,12 @@ def talks(rng: np.random.Generator, num_sessions: int, num_messages: int) -> Tal
 
 def session_ids(numbers: Int64s) -> pa.Array:
     """An id of 18 characters for each number; different numbers have different ids, in no order."""
+    return _record_ids(b"0Mwbb000", numbers)
+
+
+def _record_ids(prefix: bytes, numbers: Int64s) -> pa.Array:
     text = np.empty((len(numbers), 18), np.uint8)
-    text[:, :8] = np.frombuffer(b"0Mwbb000", np.uint8)
+    text[:, :8] = np.frombuffer(prefix, np.uint8)
     rest = numbers.astype(np.uint64) * SCATTER
     for place in range(14, 7, -1):
         rest, digit = np.divmod(rest, np.uint64(62))
@@ -163,10 +172,15 @@ def _instants(ms: Int64s, mask: NDArray[np.bool_] | None = None) -> pa.Array:
     return pa.array(ms + START_MS, pa.int64(), mask=mask).cast(pa.timestamp("ms", "UTC"))
 
 
-def _messages_table(rng: np.random.Generator, rows: np.ndarray) -> pa.Table:
+def _conversation_ids(sessions: Int64s, num_sessions: int) -> pa.Array:
+    """The conversation of each session: every so many sessions the same one, so that none overlap."""
+    return _record_ids(b"0dwbb000", sessions % -(-num_sessions // SESSIONS_PER_CONVERSATION))
+
+
+def _messages_table(rng: np.random.Generator, rows: np.ndarray, named: pa.Array) -> pa.Table:
     return pa.table(
         {
-            "ConversationId": session_ids(rows["session"]),
+            "ConversationId": named,
             "MessageIdentifier": message_ids(rng, len(rows)),
             "ServerReceivedTimestamp": _instants(rows["sent_at_ms"]),
             "ActorType": _choose(ROLES, rows["role"]),
@@ -194,7 +208,7 @@ def _sessions_table(rng: np.random.Generator, first: int, made: Talks) -> pa.Tab
     )
 
 
-def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
+def generate(num_messages: int, seed: int, by: str) -> Iterator[tuple[str, pa.Table]]:
     """Yields tables of `messages`, each of `BATCH_MESSAGES` rows but the last, and of `sessions`."""
     num_sessions = max(1, num_messages // MESSAGES_PER_SESSION)
     pending = np.empty(0, PENDING)
@@ -203,7 +217,11 @@ def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
         end = min(first + CHUNK_SESSIONS, num_sessions)
         share = num_messages * end // num_sessions - num_messages * first // num_sessions
         made = talks(rng, end - first, share)
-        yield "sessions", _sessions_table(rng, first, made)
+        table = _sessions_table(rng, first, made)
+        if by == "conversation":
+            ids = _conversation_ids(np.arange(first, end), num_sessions)
+            table = table.append_column("ConversationId", ids)
+        yield "sessions", table
 
         added = np.empty(len(made.session), PENDING)
         added["session"] = made.session + first
@@ -218,7 +236,12 @@ def generate(num_messages: int, seed: int) -> Iterator[tuple[str, pa.Table]]:
             ready -= ready % BATCH_MESSAGES
         for start in range(0, ready, BATCH_MESSAGES):
             rows = pending[start : min(start + BATCH_MESSAGES, ready)]
-            yield "messages", _messages_table(rng, rows)
+            named = (
+                session_ids(rows["session"])
+                if by == "session"
+                else _conversation_ids(rows["session"], num_sessions)
+            )
+            yield "messages", _messages_table(rng, rows, named)
         pending = pending[ready:]
 
 
@@ -298,7 +321,13 @@ WRITERS: dict[str, Callable[[IO[bytes], pa.Schema], _Writer]] = {
 }
 
 
-def write(num_messages: int, load_format: str, output: pathlib.Path, seed: int = 1) -> None:
+def write(
+    num_messages: int,
+    load_format: str,
+    output: pathlib.Path,
+    seed: int = 1,
+    by: str = "session",
+) -> None:
     """Writes a log and its sessions to a new or empty directory."""
     output.mkdir(parents=True, exist_ok=True)
     open_files: dict[str, tuple[IO[bytes], _Writer]] = {}
@@ -309,7 +338,7 @@ def write(num_messages: int, load_format: str, output: pathlib.Path, seed: int =
         file.close()
 
     batches = 0
-    for kind, table in generate(num_messages, seed):
+    for kind, table in generate(num_messages, seed, by):
         name = f"sessions.{load_format}"
         if kind == "messages":
             name = f"messages-{batches // FILE_BATCHES:03d}.{load_format}"
@@ -331,9 +360,10 @@ def main() -> None:
     parser.add_argument("--messages", type=int, required=True)
     parser.add_argument("--format", choices=list(WRITERS), required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
+    parser.add_argument("--by", choices=["session", "conversation"], default="session")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    write(args.messages, args.format, args.output, args.seed)
+    write(args.messages, args.format, args.output, args.seed, args.by)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ PEERS = {
     "duckdb_sql": "DuckDB",
     "polars_plan": "Polars",
     "with_summaries": "the same with summaries",
+    "by_conversation": "the same by conversation",
     "beam_rows": "Beam, rows",
 }
 COLOURS = {
@@ -24,9 +25,10 @@ COLOURS = {
     "DuckDB": "#d55e00",
     "Polars": "#009e73",
     "the same with summaries": "#56b4e9",
+    "the same by conversation": "#cc79a7",
     "Beam, rows": "#7f7f7f",
 }
-MARKERS = dict(zip(COLOURS, "os^vD", strict=True))
+MARKERS = dict(zip(COLOURS, "os^v*D", strict=True))
 
 Results = dict[str, Any]
 

@@ -57,6 +57,8 @@ class Comparison:
       load_format: format of the input of both.
       peer_format: format of the output of the peer.
       peer_options: options of the peer, without input and output.
+      peer_by: what the messages of the peer's input name: their `session`, as those of the job do, or
+        their `conversation`.
       largest: the largest number of messages that the peer is run with.
     """
 
@@ -65,6 +67,7 @@ class Comparison:
     load_format: str
     peer_format: str
     peer_options: tuple[str, ...] = ()
+    peer_by: str = "session"
     largest: int | None = None
 
 
@@ -74,6 +77,9 @@ COMPARISONS = [
     Comparison("jsonl-duckdb", "duckdb_sql", "jsonl", "parquet"),
     Comparison("avro-polars", "polars_plan", "avro", "avro", ("--format", "avro")),
     Comparison("parquet-summaries", "with_summaries", "parquet", "avro"),
+    Comparison(
+        "parquet-conversations", "by_conversation", "parquet", "avro", peer_by="conversation"
+    ),
     Comparison("parquet-beam", "beam_rows", "parquet", "avro", largest=1_000_000),
 ]
 FOLD = "fold"
@@ -97,14 +103,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def make_load(directory: pathlib.Path, load_format: str, num_messages: int) -> pathlib.Path:
+def make_load(
+    directory: pathlib.Path, load_format: str, num_messages: int, by: str
+) -> pathlib.Path:
     """The directory of a load, which is made at the first call."""
-    made = directory / f"{load_format}-{num_messages}-seed{SEED}"
+    made = directory / f"{load_format}-{num_messages}-by-{by}-seed{SEED}"
     if not made.exists():
-        say(f"{load_format}: making {num_messages:,} messages")
+        say(f"{load_format}: making {num_messages:,} messages by {by}")
         partial = made.with_name(made.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        load.write(num_messages, load_format, partial, SEED)
+        load.write(num_messages, load_format, partial, SEED, by)
         partial.rename(made)
     return made
 
@@ -173,17 +181,21 @@ def compare(
     Raises:
       BenchmarkError: one of them failed, or their records differ.
     """
-    source = make_load(directory / "load", comparison.load_format, num_messages)
     records = directory / "records"
     shutil.rmtree(records, ignore_errors=True)
     records.mkdir(parents=True)
-    messages = str(source / f"messages-*.{comparison.load_format}")
-    files = ["--messages", messages]
-    files += ["--sessions", str(source / f"sessions.{comparison.load_format}"), "--output"]
+    load_format = comparison.load_format
+
+    def files(by: str) -> tuple[pathlib.Path, list[str]]:
+        source = make_load(directory / "load", load_format, num_messages, by)
+        words = ["--messages", str(source / f"messages-*.{load_format}")]
+        return source, [*words, "--sessions", str(source / f"sessions.{load_format}"), "--output"]
+
+    source, ours_files = files("session")
     ours = [sys.executable, "-m", "pipelines.session_metrics", "--runner", "FnApiRunner"]
-    ours += files
+    ours += ours_files
     peer = [sys.executable, "-m", f"benchmarks.peers.{comparison.peer}"]
-    peer += [*comparison.peer_options, *files]
+    peer += [*comparison.peer_options, *files(comparison.peer_by)[1]]
 
     reference = records / "reference"
     measure([*ours, str(reference)])

@@ -17,6 +17,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 @pytest.fixture(scope="session")
+def by_conversation(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job on the same messages, which name only their conversation."""
+    return make_log(tmp_path_factory.mktemp("by-conversation"), MESSAGES, by="conversation")
+
+
+@pytest.fixture(scope="session")
 def expected(job: Job, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The content of each file that the FnApiRunner writes, the counts included."""
     output = tmp_path_factory.mktemp("expected") / "out"

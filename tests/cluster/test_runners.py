@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.support.cli import output_bytes
 from tests.support.portable import PRISM
 
 TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -20,6 +21,16 @@ RUNNERS = {
 @pytest.mark.parametrize("args", RUNNERS.values(), ids=RUNNERS)
 def test_the_same_bytes(args, same_bytes):
     same_bytes(*args)
+
+
+@pytest.mark.parametrize("args", RUNNERS.values(), ids=RUNNERS)
+def test_messages_that_name_their_conversation(args, by_conversation, expected, tmp_path):
+    done = by_conversation.run(tmp_path / "out", *args)
+    assert done.status == 0, "\n".join(done.said[-40:])
+    records = {name: content for name, content in expected.items() if name.startswith("created")}
+    assert len(records) >= 2
+    found = output_bytes(tmp_path / "out")
+    assert {name: found[name] for name in found if name.startswith("created")} == records
 
 
 def test_direct_runner_does_not_wait_for_what_it_cannot_fetch(same_bytes, tmp_path, monkeypatch):

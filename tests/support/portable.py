@@ -203,8 +203,14 @@ def _is_alive(group: int) -> bool:
     return True
 
 
-def make_log(directory: pathlib.Path, num_messages: int) -> Job:
-    """Writes a log of valid messages and 100 bad rows; returns the job that reads the log."""
-    load.write(num_messages, "parquet", directory)
+def make_log(directory: pathlib.Path, num_messages: int, by: str = "session") -> Job:
+    """Writes a log of valid messages and 100 bad rows; returns the job that reads the log.
+
+    Args:
+      directory: a new or empty one.
+      num_messages: how many are valid.
+      by: what messages name, their `session` or their `conversation`; they are the same messages.
+    """
+    load.write(num_messages, "parquet", directory, by=by)
     (directory / "bad.csv").write_text(BAD)
     return Job(directory)
