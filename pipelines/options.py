@@ -20,7 +20,7 @@ from transforms.instants import EPOCH, SECOND_US
 from transforms.policy import DEFAULT_LEAD_US
 from transforms.reading.inputs import check_inputs
 from transforms.reading.names import ColumnNames
-from transforms.reading.values import to_instants
+from transforms.reading.timestamps import to_instants
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 

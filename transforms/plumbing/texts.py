@@ -38,6 +38,20 @@ def bytes_of(texts: pa.Array) -> pa.Buffer:
     return (texts.buffers()[2] or pa.py_buffer(b""))[int(offsets[0]) : int(offsets[-1])]
 
 
+def any_padded(texts: pa.Array) -> bool:
+    """Whether any text begins or ends with a blank, a tab or a line end."""
+    offsets = _offsets(texts)
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    lengths = np.diff(offsets)
+    if len(lengths) and lengths[0] and (lengths == lengths[0]).all():
+        rows = data[offsets[0] : offsets[-1]].reshape(len(lengths), -1)
+        edges = (rows[:, 0], rows[:, -1])
+    else:
+        some = lengths > 0
+        edges = (data.take(offsets[:-1][some]), data.take(offsets[1:][some] - 1))
+    return any(bool((edge <= ord(" ")).any()) for edge in edges)
+
+
 def hashes(texts: pa.Array) -> NDArray[np.uint64]:
     """Hashes ids in order to find equal ones.
 

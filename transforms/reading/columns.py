@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.reading import values
+from transforms.reading import values, words
 from transforms.reading.names import ColumnNames
 
 Parse = Callable[[pa.Array], pa.Array]
@@ -74,7 +74,7 @@ class Columns:
         """Which rows are deleted, by any of their columns, and which say what is not understood."""
         deleted = wrong = np.zeros(self.raw.num_rows, bool)
         for _, array in self.pick("deleted"):
-            said = values.to_deletions(array)
+            said = words.to_deletions(array)
             deleted = deleted | said.fill_null(False).to_numpy(zero_copy_only=False)
             wrong = wrong | nulls(said)
         return deleted, wrong

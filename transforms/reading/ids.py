@@ -5,9 +5,12 @@ import pyarrow.compute as pc
 
 from transforms.batches import SESSION_ID_PREFIX
 from transforms.ids import comparable, lengthen
+from transforms.plumbing import texts
 from transforms.reading.values import to_codes
 
 _SHORT_BYTES = 15
+
+_NO_TEXT = pa.scalar(None, pa.string())
 
 
 def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
@@ -19,7 +22,7 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     ['0Mwbb000007MGoTCAW', 'my-session']
     """
     encoded = to_codes(array)
-    ids = encoded.dictionary
+    ids = _plain(encoded.dictionary)
     lists = pc.starts_with(ids, "[")
     if pc.any(lists).as_py():
         found = pc.extract_regex(ids, rf'"(?P<id>{SESSION_ID_PREFIX}[^"\\]*)"').field("id")
@@ -30,9 +33,6 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     if pc.any(short).as_py():
         ids = pc.if_else(short.fill_null(False), lengthen(ids.fill_null("")), ids)
     return _with_dictionary(encoded, ids)
-
-
-_NO_TEXT = pa.scalar(None, pa.string())
 
 
 def is_of_session(ids: pa.Array) -> pa.BooleanArray:
@@ -48,7 +48,37 @@ def to_comparable_ids(array: pa.Array) -> pa.DictionaryArray:
     ['0dwbb0000000001AAA', '8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10', 'Conversation 1']
     """
     encoded = to_codes(array)
-    return _with_dictionary(encoded, comparable(encoded.dictionary))
+    ids = _plain(encoded.dictionary)
+    if ids.null_count:
+        ids = pc.if_else(ids.is_null(), _NO_TEXT, comparable(ids.fill_null("")))
+    else:
+        ids = comparable(ids)
+    return _with_dictionary(encoded, ids)
+
+
+def trimmed(ids: pa.StringArray) -> pa.StringArray:
+    """Ids without the blanks that columns of a fixed width fill them up with; null if nothing is left.
+
+    >>> trimmed(pa.array(["0Mwbb000007MGoT   ", "a b", "  "])).to_pylist()
+    ['0Mwbb000007MGoT', 'a b', None]
+    """
+    if not texts.any_padded(ids):
+        return ids
+    found = pc.utf8_trim_whitespace(ids)
+    return pc.if_else(pc.equal(found, ""), _NO_TEXT, found)
+
+
+def _plain(ids: pa.StringArray) -> pa.StringArray:
+    """Ids without blanks around them, and numbers that a data frame has made floats as they were.
+
+    >>> _plain(pa.array(["123.0", "123", "1.5", " s "])).to_pylist()
+    ['123', '123', '1.5', 's']
+    """
+    ids = trimmed(ids)
+    floats = pc.match_substring_regex(ids, r"^\d+\.0$")
+    if pc.any(floats).as_py():
+        ids = pc.if_else(floats, pc.replace_substring_regex(ids, r"\.0$", ""), ids)
+    return ids
 
 
 def _with_dictionary(encoded: pa.DictionaryArray, ids: pa.Array) -> pa.DictionaryArray:

@@ -13,7 +13,7 @@ from transforms.batches import (
     add_count,
 )
 from transforms.instants import SECOND_US
-from transforms.reading import ids, values
+from transforms.reading import ids, timestamps, values
 from transforms.reading.columns import Columns, RawBatch, first_stated, no_codes, nulls
 from transforms.reading.fates import Fates, Normalized
 from transforms.reading.lookups import NOTHING_GIVEN, Given
@@ -59,7 +59,7 @@ def normalize_messages(
     fates.skip("role", sender == NEVER_COUNTED)
 
     session_id, conversation_id = _session_and_conversation(columns)
-    message_id = columns.text("message_id")
+    message_id = ids.trimmed(columns.text("message_id"))
     sent_at, sent_at_stated = _sent_at(columns, given.time_zone)
     sequence, sequence_stated = columns.parsed("sequence", values.to_integers)
 
@@ -124,7 +124,7 @@ def _sent_at(columns: Columns, zone: str | None) -> tuple[pa.Array, pa.Array]:
     """
 
     def parse(array: pa.Array) -> pa.Array:
-        instant = values.to_instants(array, zone)
+        instant = timestamps.to_instants(array, zone)
         if not columns.pick("sent_at_ms"):
             return instant
         millis = columns.first("sent_at_ms", values.to_integers).fill_null(0)

@@ -12,11 +12,12 @@ from transforms.reading.columns import Columns, Parse, RawBatch, nulls
 from transforms.reading.fates import Fates, Normalized
 from transforms.reading.lookups import NOTHING_GIVEN, Given
 from transforms.reading.names import ColumnNames
+from transforms.reading.timestamps import to_instants
 
 _PARSERS: Mapping[pa.DataType, Parse] = {
     pa.int64(): values.to_integers,
     pa.bool_(): values.to_booleans,
-    pa.timestamp("us", "UTC"): values.to_instants,
+    pa.timestamp("us", "UTC"): to_instants,
 }
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.batches import CHANNELS, PLATFORMS, SESSIONS, SIDES
-from transforms.reading import ids, values
+from transforms.reading import ids, timestamps, values
 from transforms.reading.columns import Columns, RawBatch, nulls
 from transforms.reading.fates import SESSION_INSTANTS, Fates, Normalized
 from transforms.reading.lookups import NOTHING_GIVEN, Given
@@ -54,7 +54,7 @@ def normalize_sessions(
         "channel_type": _texts(channel_type),
         "platform_type": platform,
     }
-    to_instants = functools.partial(values.to_instants, zone=given.time_zone)
+    to_instants = functools.partial(timestamps.to_instants, zone=given.time_zone)
     for column in SESSION_INSTANTS:
         instant, stated = columns.parsed(column, to_instants)
         fates.reject(f"{column}_invalid", nulls(instant) & ~nulls(stated), stated)

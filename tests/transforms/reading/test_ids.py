@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from transforms.reading import ids
 
@@ -73,3 +75,19 @@ def test_ids_without_a_value():
     for array in (pa.nulls(2), pa.array([], pa.string()), pa.array(["", None])):
         for convert in (ids.to_session_ids, ids.to_comparable_ids):
             assert convert(array).to_pylist() == [None] * len(array)
+
+
+@pytest.mark.parametrize("to_ids", [ids.to_session_ids, ids.to_comparable_ids])
+def test_blanks_and_the_point_of_a_data_frame_are_no_part_of_an_id(to_ids):
+    texts = ["123.0", "123", " 123\t", "1.5", "1.0.0", "a b", "  ", "", "NULL", "\\N", None]
+    expected = ["123", "123", "123", "1.5", "1.0.0", "a b", None, None, None, None, None]
+    assert to_ids(pa.array(texts)).to_pylist() == expected
+    assert to_ids(pa.array(texts).dictionary_encode()).to_pylist() == expected
+    assert to_ids(pa.array([123.0, None, 124.0])).to_pylist() == ["123", None, "124"]
+
+
+@given(st.lists(st.text(" ab\n", max_size=3) | st.none()))
+def test_trimmed_as_by_python(texts):
+    expected = [None if text is None else text.strip() or None for text in texts]
+    nothing = [None if text == "" else text for text in texts]
+    assert ids.trimmed(pa.array(nothing, pa.string())).to_pylist() == expected

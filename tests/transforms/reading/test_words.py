@@ -11,6 +11,7 @@ from transforms.reading.words import (
     by_code,
     one_of,
     senders_of,
+    to_deletions,
 )
 
 ROLES = {
@@ -79,3 +80,56 @@ def test_the_words_that_are_known():
         "New", "Active", "Consent", "Waiting", "Paused", "Inactive", "Ended", "Error",
     )  # fmt: skip
     assert MESSAGE_ENTRY_TYPES == ("Text", "Message", "CONVERSATION_MESSAGE")
+
+
+DELETIONS = {
+    "true": True,
+    "TRUE": True,
+    " True ": True,
+    "t": True,
+    "1": True,
+    "yes": True,
+    "Y": True,
+    "2024-10-02T12:00:00Z": True,
+    "2024-10-02 12:00:00": True,
+    "1727870400000": True,
+    "false": False,
+    "F": False,
+    "0": False,
+    "no": False,
+    "n": False,
+    "": False,
+    None: False,
+    "perhaps": None,
+    "deleted": None,
+    "2024-10-02T25:00:00Z": None,
+}
+
+
+@pytest.mark.parametrize("encode", [lambda a: a, pa.Array.dictionary_encode])
+def test_deletions_of_texts(encode):
+    found = to_deletions(encode(pa.array(list(DELETIONS))))
+    assert found.to_pylist() == list(DELETIONS.values())
+    assert found.type == pa.bool_()
+    for text, expected in DELETIONS.items():
+        one = to_deletions(encode(pa.array([text], pa.string())))
+        assert one.to_pylist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array([True, False, None]), [True, False, False]),
+        (pa.array([1, 0, None, 1_727_870_400_000]), [True, False, False, True]),
+        (pa.array([1.0, 0.0, float("nan"), None]), [True, False, False, False]),
+        (
+            pa.array([1_727_870_400_000_000, 0, None], pa.timestamp("us", "UTC")),
+            [True, True, False],
+        ),
+        (pa.nulls(2), [False, False]),
+        (pa.array([], pa.string()), []),
+        (pa.array([], pa.bool_()), []),
+    ],
+)
+def test_deletions_of_other_types(array, expected):
+    assert to_deletions(array).to_pylist() == expected

@@ -29,7 +29,7 @@ from tests.support.files_of_rows import (
     with_sizes,
 )
 from transforms.errors import InputError
-from transforms.reading import formats, values
+from transforms.reading import formats, timestamps, values
 from transforms.reading.formats import avro as avro_format
 
 NEEDED = {"relatedRecords", "identifier", "serverReceivedTimestamp", "sender", "entryType", "Seq"}
@@ -101,7 +101,7 @@ def test_avro_is_the_same_by_column_and_by_row(data, codec):
     for name in names:
         texts = [values.to_text(columns[name]).to_pylist() for columns in (fast, slow)]
         assert texts[0] == texts[1]
-        instants = [values.to_instants(columns[name]).to_pylist() for columns in (fast, slow)]
+        instants = [timestamps.to_instants(columns[name]).to_pylist() for columns in (fast, slow)]
         assert instants[0] == instants[1]
 
 

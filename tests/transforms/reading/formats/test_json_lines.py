@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.files_of_rows import (
     NAMES,
+    NESTED,
     NOON_MS,
     SAME,
     SECRET,
@@ -24,7 +25,7 @@ from tests.support.files_of_rows import (
     with_sizes,
 )
 from transforms.batches import AGENT, NO_SEQUENCE
-from transforms.reading import formats, values
+from transforms.reading import formats, timestamps, values
 from transforms.reading.columns import RawBatch
 from transforms.reading.embedded import look_into_texts
 from transforms.reading.formats import json_lines as json_format
@@ -172,7 +173,7 @@ def test_the_fast_way_of_json_says_what_the_slow_one_says(objects):
         assert all(text is None for column in rows_of(slow.columns).values() for text in column)
         return
     assert rows_of(fast) == rows_of(slow.columns)
-    for parse in (values.to_instants, values.to_integers):
+    for parse in (timestamps.to_instants, values.to_integers):
         for name in fast:
             assert parse(fast[name]).to_pylist() == parse(slow.columns[name]).to_pylist()
 
@@ -202,7 +203,17 @@ def test_odd_blocks_of_json_are_read_slowly_or_the_same(text):
         assert rows_of(fast, names) == rows_of(slow.columns, names)
 
 
-@pytest.mark.parametrize("data", [SAME["flat.jsonl"], SAME["nested.jsonl"], SAME["crlf.jsonl"]])
+IN_TEXTS = [
+    {**row, "sender": json.dumps(row["sender"]), "relatedRecords": json.dumps(["0Mwa"])}
+    for row in NESTED
+]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [SAME["flat.jsonl"], SAME["nested.jsonl"], SAME["crlf.jsonl"], lines(IN_TEXTS)],
+    ids=["flat", "nested", "crlf", "texts"],
+)
 def test_a_plain_block_of_json_is_read_the_fast_way(data):
     assert json_format._fast(data, NAMES) is not None
 
