@@ -92,6 +92,7 @@ _PARAMETERS = {
     "max_reject_ratio": Parameter(
         "Largest share of rejects", "^(0([.][0-9]+)?|[.][0-9]+|1([.]0+)?)$"
     ),
+    "allow_no_messages": Parameter("Allow that no message counts"),
     "summary": Parameter("Summary file", f"^{_PATH}$"),
     "session_summary": Parameter(
         "Summary of each session",

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from transforms.batches import Counts
-from transforms.folding.checks import AGREEING, CHECKED, OUTSIDE, with_median
+from transforms.folding.checks import AGREEING, CHECKED, OUTSIDE, WITHOUT_MESSAGES, with_median
 from transforms.plumbing import counters
 
 _SHOW_AFTER_S = 2.0
 _LONG_MS = 10_000
-# The share of the messages outside of their session, and that of the sessions whose counts agree, at
-# which a person should look.
-_MOST_OUTSIDE, _LEAST_AGREEING = 0.2, 0.9
+# The share of the messages outside of their session, that of the sessions without messages, and that of
+# the sessions whose counts agree, at which a person should look.
+_MOST_OUTSIDE, _MOST_SILENT, _LEAST_AGREEING = 0.2, 0.5, 0.9
 # The counts of folded sessions, of the main job and of the calibration.
 _FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")
 
@@ -97,11 +97,16 @@ def doubts(counts: Counts) -> list[str]:
     outside = counts.get(OUTSIDE, 0)
     if outside > messages * _MOST_OUTSIDE:
         minutes = counts[f"{OUTSIDE}_median_min"]
-        distance = f"about {minutes / 60:g} h" if minutes else "less than a quarter of an hour"
+        far = f", half of them by about {minutes / 60:g} h or more" if minutes else ""
         lines.append(
-            f"{outside:,} of {messages:,} messages are outside of their session, half of them by "
-            f"{distance} or more: the clocks of messages and sessions may differ; see "
-            "--message_time_zone and --session_time_zone"
+            f"{outside:,} of {messages:,} messages are outside of their session{far}: the clocks of "
+            "messages and sessions may differ; see --message_time_zone and --session_time_zone"
+        )
+    silent, reported = counts.get(WITHOUT_MESSAGES, 0), counts.get("sessions_reported", 0)
+    if silent > reported * _MOST_SILENT:
+        lines.append(
+            f"{silent:,} of {reported:,} reported sessions have no message that counts: messages may be "
+            "missing"
         )
     if checked := counts.get(CHECKED):
         agreeing = counts.get(AGREEING, 0)

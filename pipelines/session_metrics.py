@@ -93,6 +93,15 @@ def parser() -> Parser:
         help="directory for the rows that can't be used (default rejects in --output)",
     )
     options.add_reject_ratio(out)
+    out.add_argument(
+        "--allow_no_messages",
+        nargs="?",
+        choices=["true", "false"],
+        const="true",
+        default="false",
+        help="whether to publish if sessions are reported and not one message counts; else the run fails "
+        "(default %(default)s)",
+    )
     out.add_argument("--summary", metavar="FILE", help="file for the counts of the run, as JSON")
     out.add_argument(
         "--session_summary",
@@ -179,6 +188,7 @@ def _write_metrics(args: argparse.Namespace, beam_options: PipelineOptions) -> W
         days=days,
         rejects=args.rejects,
         max_reject_ratio=args.max_reject_ratio,
+        allow_no_messages=args.allow_no_messages == "true",
         counts_file=args.summary,
         table=table,
         summaries=summaries,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-COUNTS, REJECTS, NUM_BYTES = "counts", "rejects", "num_bytes"
+COUNTS, REJECTS, NUM_BYTES, EXAMPLES = "counts", "rejects", "num_bytes", "examples"
 
 
 class Batches(NamedTuple):
@@ -44,9 +44,12 @@ class Metrics(NamedTuple):
       rejects: PCollection of `Reject`, of all inputs.
       counts: PCollection of `Counts`, to be added up.
       samples: PCollection of `sessions.Sample`, by which the cut points of files are chosen.
+      examples: PCollections of `batches.Example`: the sessions and the messages of shards in which no
+        message counts, and messages that name their conversation.
     """
 
     batches: beam.PCollection
     rejects: beam.PCollection
     counts: beam.PCollection
     samples: beam.PCollection
+    examples: tuple[beam.PCollection, ...] = ()

@@ -19,6 +19,10 @@ class TooManyRejectsError(JobError):
     """More rows were rejected than `max_reject_ratio` allows."""
 
 
+class NoMessagesError(JobError):
+    """Sessions are reported, and not one message counts."""
+
+
 def find_job_error(error: BaseException) -> str | None:
     """Returns the text of the `JobError` behind a runner's exception, None if there is no such error.
 

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from pipelines import console
@@ -43,3 +44,78 @@ def test_values_that_were_capped_are_shown_where_there_are_some():
         ["records", "written", "6"],
     ]
     assert shown(console.closing_table({})) == [["records", "written", "0"]]
+
+
+def test_how_messages_got_their_sessions_is_shown_where_any_names_only_its_conversation():
+    counts = {"messages_read": 9, "assigned_by_session_id": 9}
+    assert shown(console.closing_table(counts)) == [
+        ["messages", "read", "9"],
+        ["records", "written", "0"],
+    ]
+    counts = {
+        "messages_read": 9,
+        "assigned_as_late": 1,
+        "assigned_by_session_id": 4,
+        "assigned_to_none": 4,
+    }
+    assert shown(console.closing_table(counts)) == [
+        ["messages", "read", "9"],
+        ["messages", "assigned", "to", "sessions", "5"],
+        ["as", "late", "1"],
+        ["by", "session", "id", "4"],
+        ["messages", "assigned", "to", "none", "4"],
+        ["records", "written", "0"],
+    ]
+
+
+OUTSIDE = "see --message_time_zone and --session_time_zone"
+AGREE = "Salesforce's own counts of messages agree in"
+
+
+@pytest.mark.parametrize(
+    ("counts", "lines"),
+    [
+        ({}, []),
+        ({"messages_counted": 10, "outside_messages": 2, "outside_messages_median_min": 180}, []),
+        (
+            {"messages_counted": 9, "outside_messages": 2, "outside_messages_median_min": 195},
+            [
+                "2 of 9 messages are outside of their session, half of them by about 3.25 h or more: the "
+                f"clocks of messages and sessions may differ; {OUTSIDE}"
+            ],
+        ),
+        (
+            {
+                "messages_counted": 4,
+                "messages_late": 5,
+                "outside_messages": 2_000,
+                "outside_messages_by_0_min": 1_001,
+                "outside_messages_by_600_min": 999,
+            },
+            [
+                "2,000 of 9 messages are outside of their session: the clocks of messages and sessions "
+                f"may differ; {OUTSIDE}"
+            ],
+        ),
+        ({"sessions_reported": 4, "reported_without_messages": 2}, []),
+        (
+            {"sessions_reported": 4_000, "reported_without_messages": 2_001},
+            [
+                "2,001 of 4,000 reported sessions have no message that counts: messages may be missing"
+            ],
+        ),
+        ({"checked_sessions": 10, "checked_sessions_agree": 9}, [f"{AGREE} 9 of 10 sessions"]),
+        (
+            {"checked_sessions": 9_940, "checked_sessions_agree": 8_945},
+            [
+                f"{AGREE} 8,945 of 9,940 sessions: messages are missing, or belong elsewhere",
+            ],
+        ),
+        (
+            {"checked_sessions": 3},
+            [f"{AGREE} 0 of 3 sessions: messages are missing, or belong elsewhere"],
+        ),
+    ],
+)
+def test_what_the_last_lines_doubt(counts, lines):
+    assert console.doubts(counts) == lines

@@ -118,6 +118,7 @@ def test_every_row_has_one_fate(tmp_path, run):
         "assigned_by_session_id": 8,
         "outside_messages": 1,
         "outside_messages_median_min": 60,
+        "reported_without_messages": 1,
     }
     *lines, published, doubt = err.splitlines()
     shown = dict(line.rstrip().rsplit(maxsplit=1) for line in lines)
@@ -141,6 +142,7 @@ def test_every_row_has_one_fate(tmp_path, run):
         "assigned_by_session_id": 8,
         "outside_messages": 1,
         "outside_messages_by_60_min": 1,
+        "reported_without_messages": 1,
     }
     rows = {name: stages[f"{name}_rows"] for name in ("read", "key", "fold", "write")}
     assert rows["read"] == sum(COUNTS[name] for name in COUNTS if name.endswith("_read"))
@@ -220,7 +222,7 @@ def test_ranges_are_half_open(tmp_path, run):
         "--closed_until 2024-10-02T00:00:00Z": "a",
         "--created_from 2024-10-02T23:59:59.999999Z --closed_until 2024-10-04": "c d",
     }.items():
-        assert run(f"{argv} --output_format jsonl")[0] == 0
+        assert run(f"{argv} --output_format jsonl --allow_no_messages")[0] == 0
         assert list(values(output_bytes(tmp_path / "out"))) == expected.split(), argv
 
 
@@ -255,6 +257,21 @@ def test_switches(switch, expected, turns, tmp_path, run):
     assert run(f"{switch} --output_format jsonl --max_reject_ratio 0.5")[0] == 0
     assert list(values(output_bytes(tmp_path / "out")).values()) == expected
     assert metric_types()[1] == "AverageAgentResponseTime"
+
+
+def test_sessions_and_not_one_message(turns, tmp_path, run):
+    """An earlier output stays; with the option the zeros are published."""
+    assert run("--max_reject_ratio 0.5")[0] == 0
+    before = output_bytes(tmp_path / "out")
+    put(tmp_path / "m.csv", MESSAGES, "other,1,2024-10-02T12:00:00Z,Agent,Text")
+    status, err = run("--max_reject_ratio 0.5")
+    assert status == 1
+    assert "not one message counts: of 1 messages read, of unknown session 1" in err
+    assert "messages name other, sessions are " in err
+    assert output_bytes(tmp_path / "out") == before
+    status, err = run("--max_reject_ratio 0.5 --allow_no_messages --output_format jsonl")
+    assert status == 0, err
+    assert set(map(tuple, values(output_bytes(tmp_path / "out")).values())) == {(0,) * 6}
 
 
 @pytest.fixture
@@ -364,11 +381,11 @@ def test_fewer_sessions_and_another_format_leave_nothing_stale(week, run, monkey
     assert found == {f"metrics-0000{i}-of-00004.avro" for i in range(4)}
     put(week / "s.csv", *(week / "s.csv").read_text().splitlines()[:40])
     put(week / "m.csv", MESSAGES)
-    assert run()[0] == 0
+    assert run("--allow_no_messages")[0] == 0
     assert set(output_bytes(week / "out")) - users == {
         f"metrics-0000{i}-of-00002.avro" for i in range(2)
     }
-    assert run("--output_format parquet")[0] == 0
+    assert run("--allow_no_messages --output_format parquet")[0] == 0
     assert set(output_bytes(week / "out")) - users == {
         f"metrics-0000{i}-of-00002.parquet" for i in range(2)
     }

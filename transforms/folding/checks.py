@@ -12,6 +12,9 @@ from transforms.plumbing.runs import run_edges
 OUTSIDE = "outside_messages"
 """The count of messages outside of their session; `count_outside` says how far outside they are."""
 
+WITHOUT_MESSAGES = "reported_without_messages"
+"""The count of sessions that are reported and have no message that counts."""
+
 CHECKED, AGREEING = "checked_sessions", "checked_sessions_agree"
 """The counts of sessions with Salesforce's own numbers of messages, and of those that ours agree with."""
 

@@ -8,8 +8,8 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import Counts, kind_of
-from transforms.collections import COUNTS, Batches, Metrics
+from transforms.batches import Counts, Example, examples_of, kind_of
+from transforms.collections import COUNTS, EXAMPLES, Batches, Metrics
 from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.folding.sessions import Sample, sample_sessions
 from transforms.folding.shard import fold_shard
@@ -53,16 +53,26 @@ class ComputeSessionMetrics(beam.PTransform):
         )
         folded = group_by_shard(inputs, assigned, shards) | "FoldSessions" >> beam.ParDo(
             _FoldShard(), fold
-        ).with_output_types(pa.RecordBatch, counts=dict).with_outputs(COUNTS, main="batches")
+        ).with_output_types(pa.RecordBatch, counts=dict, examples=Example).with_outputs(
+            COUNTS, EXAMPLES, main="batches"
+        )
         counts = (inputs.counts, assigned.counts, folded[COUNTS]) | "AllCounts" >> beam.Flatten()
         samples = inputs.batches | "SampleSessions" >> beam.FlatMap(
             _sample, self.policy
         ).with_output_types(Sample)
-        return Metrics(folded.batches, inputs.rejects, counts, samples)
+        unassigned = inputs.batches | "UnassignedExamples" >> beam.FlatMap(
+            _examples
+        ).with_output_types(Example)
+        examples = (unassigned, folded[EXAMPLES])
+        return Metrics(folded.batches, inputs.rejects, counts, samples, examples)
 
 
 def _sample(batch: pa.RecordBatch, policy: Policy) -> Iterable[Sample]:
     return sample_sessions(batch, policy) if kind_of(batch) == "sessions" else ()
+
+
+def _examples(batch: pa.RecordBatch) -> Iterable[Example]:
+    return examples_of([batch]) if kind_of(batch) == "unassigned" else ()
 
 
 _Fold = Callable[[list[pa.RecordBatch]], tuple[pa.RecordBatch, Counts]]
@@ -85,4 +95,7 @@ def _fold(coder: RecordBatchCoder, encoded: list[bytes], fold: _Fold) -> Done:
     metrics, counts = fold(batches)
     rows, num_bytes = sum(map(len, batches)), sum(batch.nbytes for batch in batches)
     stage = {"rows": rows, "bytes": num_bytes, "shards": 1}
-    return Done([metrics] if len(metrics) else [], counts, stage)
+    outputs = [metrics] if len(metrics) else []
+    if not counts.get("messages_counted"):
+        outputs += [beam.pvalue.TaggedOutput(EXAMPLES, one) for one in examples_of(batches)]
+    return Done(outputs, counts, stage)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from transforms.batches import Counts, add_count, kind_of
 from transforms.folding import summaries
-from transforms.folding.checks import count_agreement, count_outside
+from transforms.folding.checks import WITHOUT_MESSAGES, count_agreement, count_outside
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
 from transforms.folding.metrics import DEFAULT_METRICS, values_of
 from transforms.folding.sessions import concat_sessions, select_sessions
@@ -67,6 +67,7 @@ def fold_shard(
     computed, capped = values_of(folded, sessions, policy, types)
     add_count(counts, "values_capped", capped)
     add_count(counts, "sessions_reported", len(sessions))
+    add_count(counts, WITHOUT_MESSAGES, np.count_nonzero(~folded.counts.any(axis=1)))
     if summarize:
         summary = summaries.summarize(
             folded, sessions, summaries.Handled(late_of_session, duplicates, by_time), policy

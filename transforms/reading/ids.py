@@ -10,13 +10,16 @@ from transforms.reading.values import to_codes
 
 _SHORT_BYTES = 15
 
+# In quotes as JSON has them, or Python.
+_FIRST_SESSION_ID = rf"""["'](?P<id>{SESSION_ID_PREFIX}[^"'\\]*)["']"""
+
 _NO_TEXT = pa.scalar(None, pa.string())
 
 
 def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     """Ids of messaging sessions, those of Salesforce in their long form, as `values.to_codes` gives them.
 
-    Of a list of JSON, as text, it is the first messaging session's id.
+    Of a list of JSON or Python, as text, it is the first messaging session's id.
 
     >>> to_session_ids(pa.array(['["500bb0000000001", "0Mwbb000007MGoT"]', "my-session"])).to_pylist()
     ['0Mwbb000007MGoTCAW', 'my-session']
@@ -25,7 +28,7 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     ids = _plain(encoded.dictionary)
     lists = pc.starts_with(ids, "[")
     if pc.any(lists).as_py():
-        found = pc.extract_regex(ids, rf'"(?P<id>{SESSION_ID_PREFIX}[^"\\]*)"').field("id")
+        found = pc.extract_regex(ids, _FIRST_SESSION_ID).field("id")
         ids = pc.if_else(lists, pc.if_else(pc.equal(found, ""), _NO_TEXT, found), ids)
     short = pc.and_(
         pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), _SHORT_BYTES)

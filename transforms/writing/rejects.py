@@ -1,11 +1,11 @@
-"""The rejects as a file, and how many are too many. Pure; no Beam."""
+"""The rejects as a file, how many are too many, and too few messages. Pure; no Beam."""
 
 import json
 import re
 from collections.abc import Iterable
 
-from transforms.batches import Counts, Reject
-from transforms.errors import TooManyRejectsError
+from transforms.batches import EXAMPLES_SHOWN, Counts, Example, Reject
+from transforms.errors import NoMessagesError, TooManyRejectsError
 
 REJECTS_NAME = "rejects-00000-of-00001.jsonl"
 
@@ -48,3 +48,38 @@ def check_rejects(counts: Counts, max_ratio: float) -> None:
                 f"max_reject_ratio {max_ratio:g} allows; nothing was published. "
                 f"{hint}Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
             )
+
+
+def check_messages(counts: Counts, examples: Iterable[Example], allowed: bool) -> None:
+    """Checks that messages and sessions belong together.
+
+    Args:
+      counts: what became of all rows.
+      examples: ids of both, in any order.
+      allowed: whether it may be that no message counts.
+
+    Raises:
+      NoMessagesError: sessions are reported, and not one message counts.
+    """
+    reported = counts.get("sessions_reported", 0)
+    if allowed or not reported or counts.get("messages_counted"):
+        return
+    fates = [
+        f"{name.removeprefix('messages_').replace('_', ' ')} {number:,}"
+        for name, number in counts.items()
+        if name.startswith("messages_") and name != "messages_read"
+    ]
+    read = counts.get("messages_read", 0)
+    found: dict[str, set[str]] = {"messages": set(), "sessions": set()}
+    for example in examples:
+        found[example.of].add(example.id)
+    shown = {of: ", ".join(sorted(ids)[:EXAMPLES_SHOWN]) for of, ids in found.items()}
+    beside = ""
+    if all(shown.values()):
+        beside = f"; messages name {shown['messages']}, sessions are {shown['sessions']}"
+    raise NoMessagesError(
+        f"sessions are reported ({reported:,}) and not one message counts: "
+        + (f"of {read:,} messages read, {', '.join(fates)}" if read else "there are no messages")
+        + f"{beside}; nothing was published. Give the messages of these sessions, or "
+        "--allow_no_messages"
+    )

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from transforms.reporting.measures import Report
 from transforms.reporting.page import ReportPage
 from transforms.writing.destinations import Days, Destination, RejectsPlace, is_file_of
 from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.rejects import check_rejects
+from transforms.writing.rejects import check_messages, check_rejects
 from transforms.writing.stage import StageFiles, StageRejects, Written
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT, to_summaries
 from transforms.writing.tables import TableRange
@@ -51,6 +52,7 @@ class WriteMetrics(beam.PTransform):
         if there are no records now, removed; None is no bound.
       rejects: directory for the rejects; by default `rejects` in the output.
       max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
+      allow_no_messages: whether to publish if sessions are reported and not one message counts.
       counts_file: file for the counts, as JSON.
       table: rows of a BigQuery table that the records replace, just before the files are published;
         `output_format` is then `avro`.
@@ -62,6 +64,7 @@ class WriteMetrics(beam.PTransform):
 
     Raises (in the pipeline):
       TooManyRejectsError: see `max_reject_ratio`.
+      NoMessagesError: see `allow_no_messages`.
       OutputError: the filesystem, or BigQuery, refuses.
     """
 
@@ -72,6 +75,7 @@ class WriteMetrics(beam.PTransform):
     days: Days = (None, None)
     rejects: str | None = None
     max_reject_ratio: float = 0.01
+    allow_no_messages: bool = False
     counts_file: str | None = None
     table: TableRange | None = None
     summaries: str | TableRange | None = None
@@ -99,6 +103,7 @@ class WriteMetrics(beam.PTransform):
             self._build_report(metrics),
             beam.pvalue.AsSingleton(counts),
             beam.pvalue.AsSingleton(run),
+            *map(beam.pvalue.AsIter, metrics.examples),
         )
 
     def _build_report(self, metrics: Metrics) -> Any:
@@ -172,12 +177,14 @@ class WriteMetrics(beam.PTransform):
         reports: Iterable[Report],
         counts: Counts,
         run: str,
+        *examples: Any,
     ) -> Counts:
         """Puts in place, in this order: tables, directories, files beside them; gives the counts.
 
         What can still go wrong with the run is found out before the first of these.
         """
         check_rejects(counts, self.max_reject_ratio)
+        check_messages(counts, itertools.chain(*examples), self.allow_no_messages)
         files: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)
         for what, name, number in written:
             files[what].append((name, number))

@@ -22,7 +22,7 @@ def test_no_rows_at_all():
 def test_a_session_without_messages_has_six_zeros():
     assert fold_any_order(sessions({"session_id": "a"})) == (
         {"a": (0,) * 6},
-        {"sessions_reported": 1},
+        {"sessions_reported": 1, "reported_without_messages": 1},
     )
 
 

@@ -6,7 +6,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.files_of_rows import NOON_MS, avro, fields, lines, normalized, parquet
@@ -74,9 +74,18 @@ def test_texts_in_texts():
 
 @pytest.mark.parametrize(
     "broken",
-    ["{", '{"a": ', '{"a": "1"} {"a": "2"}', '{"a": "1"}{"a": "2"}', "{'a': 1}", '{"a": "\\ud800"}',
-     '{"a": "\x01"}', '{"a":' * 5000],
-)  # fmt: skip
+    [
+        "{",
+        '{"a": ',
+        '{"a": "1"} {"a": "2"}',
+        '{"a": "1"}\n{"a": "2"}',
+        '{"a": "1"}{"a": "2"}',
+        "{'a': 1}",
+        '{"a": "\\ud800"}',
+        '{"a": "\x01"}',
+        '{"a":' * 5000,
+    ],
+)
 def test_a_text_that_is_no_json_gives_null(broken):
     texts = ['{"a": "1"}', broken, '{"a": "2"}']
     assert look(texts, "t.a") == {"t.a": ["1", None, "2"]}
@@ -173,6 +182,7 @@ AVRO = fields(**{name: ["null", "string"] for name in STRUCTS.names})
 
 
 @given(ROWS)
+@settings(max_examples=30)
 def test_the_same_rows_in_each_format(rows):
     texts = in_texts(rows)
     written = {
@@ -196,6 +206,7 @@ def test_the_same_rows_in_each_format(rows):
 
 
 @given(ROWS)
+@settings(max_examples=15)
 def test_rows_in_envelopes(rows):
     """As objects, as texts, and as texts in a column."""
     plain = normalized("m.jsonl", lines(rows))[0]

@@ -240,20 +240,23 @@ def test_a_session_is_preferred_to_a_conversation():
 def test_sessions_and_conversations_in_one_column():
     ids = [SESSION_ID, "c", None, "0Mwbb000007MGoT", "d", "c"]
     rows = [
-        one(MESSAGE, session_id=..., ConversationId=i, message_id=str(n)) for n, i in enumerate(ids)
+        one(MESSAGE, session_id=None, ConversationId=i, message_id=str(n))
+        for n, i in enumerate(ids)
     ]
+    # The session that stands in a column of its own comes first.
+    rows.append(one(MESSAGE, session_id="s", ConversationId=SESSION_ID, message_id="6"))
     found = messages(*rows)
     first, second = (
         {row["message_id"]: row[name] for row in batch.to_pylist()}
         for batch, name in zip(found.batches, ("session_id", "conversation_id"), strict=True)
     )
-    assert first == {"0": SESSION_ID, "3": SESSION_ID}
+    assert first == {"0": SESSION_ID, "3": SESSION_ID, "6": "s"}
     assert second == {"1": "c", "4": "d", "5": "c"}
     assert found.rejects == [Reject("f", 13, "session_id_missing", "", None, "2")]
     assert found.counts == {
-        "messages_read": 6,
+        "messages_read": 7,
         "messages_rejected_session_id_missing": 1,
-        "assigned_by_session_id": 2,
+        "assigned_by_session_id": 3,
     }
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from transforms.errors import TooManyRejectsError
-from transforms.writing.rejects import check_rejects, is_rejects_file
+from transforms.batches import Example
+from transforms.errors import NoMessagesError, TooManyRejectsError
+from transforms.writing.rejects import check_messages, check_rejects, is_rejects_file
 
 
 def test_names_of_files_of_rejects():
@@ -41,3 +42,28 @@ def test_reject_ratio_is_of_each_input():
     counts = {"messages_read": 1000, "sessions_read": 10, "sessions_rejected_platform_unknown": 1}
     with pytest.raises(TooManyRejectsError, match="--assume_platform"):
         check_rejects(counts, 0.05)
+
+
+READ = {"messages_read": 4, "messages_of_unknown_session": 3, "messages_skipped_role": 1}
+
+
+def test_sessions_and_not_one_message():
+    counts = {**READ, "sessions_reported": 2}
+    ids = [("messages", "0dw9"), ("sessions", "0Mw2"), ("messages", "0dw1"), ("sessions", "0Mw1")]
+    with pytest.raises(NoMessagesError) as raised:
+        check_messages(counts, [Example(*one) for one in ids], allowed=False)
+    assert str(raised.value) == (
+        "sessions are reported (2) and not one message counts: of 4 messages read, of unknown session 3, "
+        "skipped role 1; messages name 0dw1, 0dw9, sessions are 0Mw1, 0Mw2; nothing was published. Give "
+        "the messages of these sessions, or --allow_no_messages"
+    )
+    with pytest.raises(
+        NoMessagesError, match="not one message counts: there are no messages; nothing"
+    ):
+        check_messages({"sessions_reported": 1}, [], allowed=False)
+
+
+def test_no_message_may_count_where_it_is_allowed_or_no_session_is_reported():
+    check_messages({**READ, "sessions_reported": 2}, [], allowed=True)
+    check_messages(READ, [], allowed=False)
+    check_messages({"sessions_reported": 2, "messages_counted": 1}, [], allowed=False)

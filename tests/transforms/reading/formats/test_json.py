@@ -93,7 +93,16 @@ def test_a_row_that_is_none_of_its_page_is_malformed(name, wrong):
 
 
 @pytest.mark.parametrize(
-    "metadata", [[], {}, [None], [{"type": "Varchar"}], {"Id": {}}, {"Id": 3}, {"columns": []}]
+    "metadata",
+    [
+        [],
+        {},
+        [None],
+        [{"type": "Varchar"}],
+        {"Id": 3},
+        {"columns": []},
+        {"Id": {}, "x": {"placeInOrder": "1"}, "y": {"placeInOrder": 0}, "z": None},
+    ],
 )
 def test_odd_metadata_of_a_page(metadata):
     """Arrays have no names by it; dicts have their own."""
