@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any
 
 from transforms.errors import InputError
+from transforms.patterns import local_files
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
 
@@ -88,26 +89,26 @@ class _Remote(io.BufferedIOBase):
 def match(pattern: str) -> list[tuple[str, int]]:
     """The files that a pattern matches, and their sizes in bytes, sorted by path.
 
+    Those of this machine are found as `local_files` says, also behind `file://`; a store lists its own.
+
     Raises:
-      InputError: no file matches, the pattern is a directory, or the filesystem can't list it.
+      InputError: no file matches, one of them can't be read, the pattern is a directory, or the
+        filesystem can't list it.
     """
-    if is_local(pattern) and os.path.isdir(pattern):
-        raise InputError(f"{pattern}: a directory; name its files, as {pattern.rstrip('/')}/*.csv")
+    local = pattern.removeprefix("file://")
+    if is_local(local):
+        if files := local_files(local):
+            return files
+        hint = "" if os.path.isabs(local) else f"; {os.path.abspath(local)}"
+        raise InputError(f"{pattern}: no such file{hint}")
     try:
         check_filesystem(pattern)
-        # Beam finds nothing for a pattern without a directory.
-        is_bare = is_local(pattern) and not os.path.dirname(pattern)
-        (result,) = _filesystems().match([os.path.join(os.curdir, pattern) if is_bare else pattern])
+        (result,) = _filesystems().match([pattern])
     except Exception as error:
         raise InputError(f"{pattern}: can't be listed: {reason(error)}") from error
-    found = ((m.path, m.size_in_bytes) for m in result.metadata_list)
-    files = sorted((os.path.normpath(path) if is_bare else path, size) for path, size in found)
-    files = [(path, size) for path, size in files if not (is_local(path) and os.path.isdir(path))]
-    if not files:
-        relative = is_local(pattern) and not os.path.isabs(pattern)
-        hint = f"; {os.path.abspath(pattern)}" if relative else ""
-        raise InputError(f"{pattern}: no such file{hint}")
-    return files
+    if not result.metadata_list:
+        raise InputError(f"{pattern}: no such file")
+    return sorted((file.path, file.size_in_bytes) for file in result.metadata_list)
 
 
 def read(path: str) -> bytes:
