@@ -114,6 +114,13 @@ def doubts(counts: Counts) -> list[str]:
         if agreeing < checked * _LEAST_AGREEING:
             line += ": messages are missing, or belong elsewhere"
         lines.append(line)
+    for kind in ("messages", "sessions", "participants", "channels", "records"):
+        more = counts.get(f"pages_with_more_of_{kind}", 0)
+        if more and not counts.get(f"pages_last_of_{kind}"):
+            lines.append(
+                f"the export of the {kind} is cut off: {more:,} of its pages say that more follow, "
+                "and none says that it is the last"
+            )
     return lines
 
 

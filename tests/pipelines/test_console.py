@@ -119,3 +119,16 @@ AGREE = "Salesforce's own counts of messages agree in"
 )
 def test_what_the_last_lines_doubt(counts, lines):
     assert console.doubts(counts) == lines
+
+
+def test_an_export_that_is_cut_off_is_told():
+    counts = {"pages_with_more_of_messages": 1200, "pages_last_of_sessions": 1}
+    line = (
+        "the export of the messages is cut off: 1,200 of its pages say that more follow, and none "
+        "says that it is the last"
+    )
+    assert console.doubts(counts) == [line]
+    assert console.doubts(counts | {"pages_last_of_messages": 1}) == []
+    # Those of one input are none of another.
+    both = console.doubts({"pages_with_more_of_sessions": 1, "pages_with_more_of_records": 1})
+    assert [text.split()[4] for text in both] == ["sessions", "records"]

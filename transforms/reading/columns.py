@@ -23,12 +23,14 @@ class RawBatch:
       rows: gives the row number of each row of the columns. Computed lazily, on the first reject: in a
         split file, finding the first row's number means rereading everything before the part.
       malformed: what is no row of its format, as (row number, what is wrong). No row of `columns`.
+      pages: how many pages of rows it has of which kind, as `formats.json_values` counts them.
     """
 
     columns: Mapping[str, pa.Array]
     num_rows: int
     rows: Callable[[], np.ndarray]
     malformed: Sequence[tuple[int, str]] = ()
+    pages: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

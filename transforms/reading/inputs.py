@@ -70,14 +70,14 @@ class Input:
             yield [FilePart(names, pattern, stream) for stream in streams], num_bytes
             return
         for path, size in match(pattern):
-            names = _names_of(path, self.names)
+            names = _names_of(path, self.names) or self.names
             file_format = format_of(path)
             try:
                 with open_input(path) as file:
                     parts = file_format.parts(file, size)
+                    num_bytes = int(size * file_format.bytes_per_byte(file))
             except UNREADABLE as error:
                 raise explain(path, error) from error
-            num_bytes = int(size * file_format.bytes_per_byte)
             yield [FilePart(names, path, part) for part in parts], num_bytes
 
     def pieces_of(self, file_part: FilePart) -> Iterator[Decode]:
@@ -116,14 +116,16 @@ class Input:
             name = pa.repeat(stem_of(path), raw.num_rows)
             raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: name})
         try:
-            return raw, _NORMALIZERS[names.kind](raw, names, path, given)
+            found = _NORMALIZERS[names.kind](raw, names, path, given)
         except OSError as error:
             # The number of a rejected row takes another look at the file, which may be gone by now.
             raise explain(path, error) from error
+        pages = {f"{name}_of_{names.kind}": number for name, number in raw.pages.items()}
+        return raw, found._replace(counts={**found.counts, **pages})
 
 
 def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()) -> None:
-    """Looks at each pattern's first file, so that a mistake is found before any work.
+    """Looks at each pattern's first file that has rows, so that a mistake is found before any work.
 
     Args:
       patterns: file patterns and tables.
@@ -138,14 +140,19 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection
         if is_table(pattern):
             check_table_columns(pattern, names, needed)
             continue
-        files = match(pattern)
-        for path, _ in files:
+        paths = [path for path, _ in match(pattern)]
+        for path in paths:
             format_of(path)
-        _names_of(files[0][0], names, needed)
+        # An empty file has no names.
+        next(filter(None, (_names_of(path, names, needed) for path in paths)), None)
 
 
-def _names_of(path: str, names: ColumnNames, needed: Collection[str] = ()) -> ColumnNames:
-    """The names that a file has for the columns; raises InputError where one is missing."""
+def _names_of(path: str, names: ColumnNames, needed: Collection[str] = ()) -> ColumnNames | None:
+    """The names that a file has for the columns, None if it has no row that would have any.
+
+    Raises:
+      InputError: one is missing, or the file can't be read.
+    """
     file_format = format_of(path)
     try:
         with open_input(path) as file:
@@ -153,6 +160,6 @@ def _names_of(path: str, names: ColumnNames, needed: Collection[str] = ()) -> Co
     except UNREADABLE as error:
         raise explain(path, error) from error
     if found is None:
-        return names
+        return None
     names.check(found, path, needed)
     return names.resolve(found, path, file_format.rows_differ)

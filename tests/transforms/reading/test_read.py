@@ -316,13 +316,31 @@ def test_check_inputs(tmp_path):
     assert told(f"{folder}/*") == f"{folder}/*: no such file"
     (folder / "book.xlsx").touch()
     assert told(f"{folder}/*").startswith(f"{folder}/book.xlsx: unknown format; known suffixes: ")
-    (tmp_path / "empty.csv").touch()
-    assert told(tmp_path / "empty.csv").startswith(
-        f"{tmp_path}/empty.csv: no column for session_id"
-    )
-    for name in ("empty.avro", "empty.parquet", "empty.json"):
-        (tmp_path / name).touch()
-        assert told(tmp_path / name).startswith(f"{tmp_path}/{name}: can't be read: ")
+    for name in ("0.csv", "0.avro", "0.parquet", "0.json"):
+        (folder / name).touch()
+        check_inputs([str(folder / name)], names)
+    (folder / "1.csv").write_text("Id\n")
+    assert told(folder / "*.csv").startswith(f"{folder}/1.csv: no column for session_id")
+
+
+def test_pages_that_say_that_more_follow_are_counted(tmp_path, small):
+    pages = [
+        {"done": done, "totalSize": 9, "records": MESSAGES[i : i + 3]}
+        for i, done in ((0, False), (3, False), (6, True))
+    ]
+    for name in ("m.json", "m.jsonl"):
+        rows, rejects, counts, _ = run(ReadMessages([write_lines(tmp_path / name, pages)]))
+        assert (len(rows), rejects) == (8, [])
+        assert counts == {
+            "messages_read": 9,
+            "messages_skipped_role": 1,
+            "assigned_by_session_id": 8,
+            "pages_with_more_of_messages": 2,
+            "pages_last_of_messages": 1,
+        }
+    (tmp_path / "s.json").write_text(json.dumps({"conversationEntries": SESSIONS, "hasMore": True}))
+    counts = run(ReadSessions([str(tmp_path / "s.json")], assume_platform="Enhanced"))[2]
+    assert counts == {"sessions_read": 4, "pages_with_more_of_sessions": 1}
 
 
 def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):

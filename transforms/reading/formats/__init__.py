@@ -9,7 +9,7 @@ columns, and gives None if it finds anything unusual; `_slowly` then goes row by
 that is malformed its place and the reason. Both give the same for what both can read.
 """
 
-import gzip
+import io
 import zlib
 from csv import Error as CsvError
 from typing import IO
@@ -20,10 +20,11 @@ import pyarrow as pa
 from transforms.errors import InputError
 from transforms.reading.formats.avro import AVRO
 from transforms.reading.formats.csv import CSV
+from transforms.reading.formats.encodings import UNPACKERS, as_stored
 from transforms.reading.formats.json import JSON
 from transforms.reading.formats.json_lines import JSON_LINES
 from transforms.reading.formats.parquet import PARQUET
-from transforms.reading.formats.parts import WHOLE, Format, Open
+from transforms.reading.formats.parts import Format
 
 
 def format_of(path: str) -> Format:
@@ -36,7 +37,10 @@ def format_of(path: str) -> Format:
     for suffix, known in _FORMATS.items():
         if name.endswith(suffix):
             return known
-    raise InputError(f"{path}: unknown format; known suffixes: {' '.join(_FORMATS)}")
+    raise InputError(
+        f"{path}: unknown format; known suffixes: {' '.join([*_BINARY, *_TEXTS])}, of text also with "
+        f"{' '.join(UNPACKERS)}"
+    )
 
 
 def stem_of(path: str) -> str:
@@ -74,37 +78,29 @@ UNREADABLE = (
 """The errors of a format for a file that is broken, or none of that format."""
 
 
-def _gunzipped(open_file: Open) -> Open:
-    def open_both() -> IO[bytes]:
-        packed = open_file()
-        plain = gzip.GzipFile(fileobj=packed)
-        # GzipFile closes `myfileobj` when it is closed.
-        plain.myfileobj = packed  # type: ignore[assignment]
-        return plain  # type: ignore[return-value]
+def _or_nothing(binary: Format) -> Format:
+    """The format, of which an empty file has no rows."""
 
-    return open_both
+    def names(file: IO[bytes]) -> list[str] | None:
+        if not file.seek(0, io.SEEK_END):
+            return None
+        file.seek(0)
+        return binary.names(file)
 
-
-def _zipped(plain: Format) -> Format:
-    """The format gzipped: read from its beginning to its end, in one part."""
-    return Format(
-        plain.bytes_per_byte * 8,
-        lambda file: plain.names(gzip.GzipFile(fileobj=file)),  # type: ignore[arg-type]
-        lambda file, size: [WHOLE],
-        lambda open_file, part, names: plain.read(_gunzipped(open_file), part, names),
-        plain.rows_differ,
+    return binary._replace(
+        names=names, parts=lambda file, size: binary.parts(file, size) if size else []
     )
 
 
+_BINARY = {".avro": AVRO, ".parquet": PARQUET}
+
+_TEXTS = {".jsonl": JSON_LINES, ".ndjson": JSON_LINES, ".json": JSON, ".csv": CSV, ".tsv": CSV}
+
 _FORMATS = {
-    ".avro": AVRO,
-    ".parquet": PARQUET,
-    ".jsonl": JSON_LINES,
-    ".ndjson": JSON_LINES,
-    ".json": JSON,
-    ".csv": CSV,
-    ".jsonl.gz": _zipped(JSON_LINES),
-    ".ndjson.gz": _zipped(JSON_LINES),
-    ".json.gz": _zipped(JSON),
-    ".csv.gz": _zipped(CSV),
+    **{suffix: _or_nothing(known) for suffix, known in _BINARY.items()},
+    **{
+        suffix + packed: as_stored(known, packed, has_quotes=known is CSV)
+        for packed in ("", *UNPACKERS)
+        for suffix, known in _TEXTS.items()
+    },
 }

@@ -214,7 +214,7 @@ def _python_column(values: list[Any]) -> pa.Array:
 
 
 AVRO = Format(
-    1.5,
+    lambda file: 1.5,
     lambda file: list(_columns(_header(file)[0])),
     lambda file, size: byte_ranges(size),
     _read,

@@ -4,6 +4,7 @@ A record may have line ends inside of quotes, so it takes one line or several. I
 first line; the header is line 1.
 """
 
+import codecs
 import csv
 import functools
 import io
@@ -44,6 +45,10 @@ _LONGEST_RECORD_BYTES = 1 << 20
 # Those that Bulk API 2.0 offers.
 _DELIMITERS = ",;|\t^`"
 
+# What Bulk API 1.0 writes in place of the result of a query without one; others write an empty name.
+_NOTHING = (b"", b'""', b"Records not found for this query", b'"Records not found for this query"')
+_LONGEST_OF_NOTHING = 64
+
 _NEVER_CLOSED = "a quote is never closed"
 
 
@@ -64,8 +69,23 @@ def _header(file: IO[bytes]) -> _Header:
     return _Header(names, delimiter, len(line))
 
 
+def _has_nothing(file: IO[bytes]) -> bool:
+    """Whether a file is what stands for no rows. It is then at its beginning."""
+    text = b"".join(read_exactly(file, _LONGEST_OF_NOTHING))
+    file.seek(0)
+    return (
+        len(text) < _LONGEST_OF_NOTHING and text.removeprefix(codecs.BOM_UTF8).strip() in _NOTHING
+    )
+
+
+def _names(file: IO[bytes]) -> list[str] | None:
+    return None if _has_nothing(file) else _header(file).names
+
+
 def _parts(file: IO[bytes], size: int) -> list[Part]:
     """Byte ranges if no line end is inside of quotes, so that each line is a record; else the whole."""
+    if _has_nothing(file):
+        return []
     ranges = byte_ranges(size)
     if len(ranges) > 1:
         for block in line_blocks(read_exactly(file, None)):
@@ -262,4 +282,4 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
                 rest = rest[used:]
 
 
-CSV = Format(0.6, lambda file: _header(file).names, _parts, _read)
+CSV = Format(lambda file: 0.6, _names, _parts, _read)

@@ -11,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.json import (
-    DATA,
-    ENTRIES,
-    METADATA,
+from transforms.reading.formats.json_values import (
     batch_of,
+    may_have_pages,
     names_of,
     parse,
     rows_in,
@@ -57,6 +56,7 @@ def _slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
     """The rows line by line: for blocks that the fast way can't read, and to find a broken line."""
     rows: list[tuple[int, Any]] = []
     malformed: list[tuple[int, str]] = []
+    pages: Counts = {}
     for number, line in enumerate(block.split(b"\n"), first):
         if not line.removeprefix(codecs.BOM_UTF8).strip():
             continue
@@ -66,8 +66,8 @@ def _slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
             problem = error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
             malformed.append((number, f"not JSON: {problem}"))
             continue
-        rows.extend((number, row) for row in rows_in([value]))
-    return batch_of(rows, names, malformed)
+        rows.extend((number, row) for row in rows_in([value], pages))
+    return batch_of(rows, names, malformed, pages)
 
 
 def _samples(block: bytes) -> list[dict[str, Any]]:
@@ -197,9 +197,7 @@ def _maybe_there(block: bytes, names: Sequence[str]) -> list[str]:
 
 def _fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
     """The columns of a block in which every line is one plain row; None for any other."""
-    if f'"{ENTRIES}"'.encode() in block or all(
-        f'"{key}"'.encode() in block for key in (METADATA, DATA)
-    ):
+    if may_have_pages(block):
         return None
     import polars as pl
 
@@ -295,4 +293,6 @@ def columns_of_texts(texts: pa.Array, names: Sequence[str]) -> dict[str, pa.Arra
     return {name: column.take(where) for name, column in raw.columns.items()}
 
 
-JSON_LINES = Format(0.4, _names_of_lines, lambda file, size: byte_ranges(size), _read_lines, True)
+JSON_LINES = Format(
+    lambda file: 0.4, _names_of_lines, lambda file, size: byte_ranges(size), _read_lines, True
+)

@@ -37,16 +37,16 @@ class Format(NamedTuple):
     """A file format, as the functions that the reader calls.
 
     Attributes:
-      bytes_per_byte: size of the canonical columns divided by that of the file, roughly.
-      names: gives the columns of a file, nested ones with dots; None if only rows have names and the
-        file has no row.
+      bytes_per_byte: gives the size of the canonical columns divided by that of the file, roughly.
+      names: gives the columns of a file, nested ones with dots; None if it has no row that would have
+        any, as an empty file.
       parts: cuts a file of so many bytes into parts.
       read: gives for a part its pieces in order; decoded, a piece has those of the named columns that
         the file has; of a name with dots that leads into a column of texts, that column.
       rows_differ: whether rows may have other columns than those that `names` gives.
     """
 
-    bytes_per_byte: float
+    bytes_per_byte: Callable[[IO[bytes]], float]
     names: Callable[[IO[bytes]], list[str] | None]
     parts: Callable[[IO[bytes], int], list[Part]]
     read: Callable[[Open, Part, Sequence[str]], Iterator[Decode]]

@@ -231,9 +231,32 @@ def test_a_csv_file_without_rows():
     for data in (HEADER, HEADER + b"\n", HEADER + b"\r\n\r\n"):
         assert normalized("f.csv", data) == ([], [])
         assert normalized("f.csv.gz", gzip.compress(data)) == ([], [])
-    for name in ("f.csv", "f.csv.gz"):
-        with pytest.raises(InputError, match=r"found: none\. Map them"):
-            normalized(name, b"")
+
+
+NOTHING = [
+    b"",
+    b"\n",
+    b'""',
+    b'\xef\xbb\xbf""\r\n',
+    b"Records not found for this query",
+    b'"Records not found for this query"\n',
+]
+
+
+@pytest.mark.parametrize("data", NOTHING)
+def test_what_stands_for_no_rows_in_csv(data):
+    for name, stored in (("f.csv", data), ("f.csv.gz", gzip.compress(data))):
+        assert formats.format_of(name).names(io.BytesIO(stored)) is None
+        assert normalized(name, stored) == ([], [])
+
+
+def test_what_stands_for_no_rows_stands_alone():
+    data = b"Records not found for this query\n" + HEADER + b"\n"
+    assert formats.format_of("f.csv").names(io.BytesIO(data)) == [
+        "Records not found for this query"
+    ]
+    with pytest.raises(InputError, match=r"^f\.csv: no column for session_id"):
+        normalized("f.csv", data)
 
 
 @pytest.mark.parametrize("blank", [b"", b"\n"])

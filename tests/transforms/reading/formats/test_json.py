@@ -1,5 +1,6 @@
 """JSON documents to raw columns: pages of Connect REST and of Data Cloud's Query API."""
 
+import gzip
 import io
 import json
 
@@ -12,6 +13,7 @@ from tests.support.files_of_rows import (
     NESTED,
     NOON_MS,
     SECRET,
+    batches,
     lines,
     normalized,
     scan,
@@ -34,6 +36,101 @@ def test_a_document_has_the_columns_of_all_its_rows():
     rows = [{"Id": "a"}, {"Id": "b", "sender": {"role": "Agent"}}, {"sender": "x"}]
     data = json.dumps(rows).encode()
     assert formats.format_of("f.json").names(io.BytesIO(data)) == ["Id", "sender", "sender.role"]
+
+
+# Several documents in one file.
+
+
+def test_json_lines_that_are_called_json(small):
+    data = lines(NESTED)
+    for text in (data, b"\xef\xbb\xbf" + data, b"\n" + data, data.replace(b"\n", b"\r\n")):
+        assert normalized("f.json", text) == normalized("f.jsonl", text) == (EXPECTED, [])
+        assert len(formats.format_of("f.json").parts(io.BytesIO(text), len(text))) > 10
+    broken = b"\n".join([*data.splitlines()[:3], b'{"identifier"', *data.splitlines()[3:]])
+    found, rejects = normalized("f.json", broken)
+    assert found == EXPECTED
+    assert [(r.row, r.reason, r.detail) for r in rejects] == [
+        (4, "malformed_row", "not JSON: Expecting ':' delimiter")
+    ]
+    packed, told = normalized("f.json.gz", gzip.compress(broken))
+    assert (packed, [r.row for r in told]) == (EXPECTED, [4])
+
+
+def test_documents_one_after_the_other():
+    for indent in (None, 1):
+        for between in ("", "\n", " \r\n\ufeff"):
+            pages = [NESTED[:3], {"conversationEntries": NESTED[3:9]}, NESTED[9:]]
+            text = between.join(json.dumps(page, indent=indent) for page in pages).encode()
+            assert normalized("f.json", text) == (EXPECTED, [])
+    both = [(1, {"Id": "a"}), (2, {"Id": "b"})]
+    for between in (b"", b" ", b"\n", b"\n\n"):
+        assert [row for _, row in scan("f.json", b'{"Id": "a"}' + between + b'{"Id": "b"}')[0]] == [
+            row for _, row in both
+        ]
+    assert scan("f.json", b'{"Id": "a"}\n{\n"Id": "b"}')[0] == both
+    assert scan("f.json", b'{"Id": "a"}\n')[0] == scan("f.json", b'{\n"Id": "a"}')[0] == both[:1]
+    with pytest.raises(ValueError, match="Expecting"):
+        scan("f.json", b'{"Id": "a"} {"Id"')
+
+
+# What wraps the result of a query.
+
+ATTRIBUTES = {"attributes": {"type": "ConversationEntry", "url": "/services/data"}}
+
+
+def answer(rows, done=True):
+    """As REST and simple-salesforce's query_all give it."""
+    return {"totalSize": 20, "done": done, "records": [ATTRIBUTES | row for row in rows]}
+
+
+def printed(rows, done=True):
+    """As the command line of Salesforce prints it."""
+    return {"status": 0, "result": answer(rows, done), "warnings": []}
+
+
+@pytest.mark.parametrize("wrap", [answer, printed])
+def test_the_answer_to_a_query(wrap):
+    assert normalized("f.json", json.dumps(wrap(NESTED), indent=2).encode()) == (EXPECTED, [])
+    parts = [wrap(NESTED[:7], False), wrap(NESTED[7:])]
+    assert normalized("f.json", json.dumps(parts).encode()) == (EXPECTED, [])
+    for name in ("f.json", "f.jsonl"):
+        assert normalized(name, lines(parts)) == (EXPECTED, [])
+    # Beside lines that are rows.
+    mixed = lines([*NESTED[:5], wrap(NESTED[5:8]), *NESTED[8:]])
+    assert normalized("f.jsonl", mixed) == (EXPECTED, [])
+
+
+def test_records_without_a_mark_are_a_row():
+    rows = [{"Id": "m", "records": [{"Id": "n"}]}, {"Id": "m", "records": None, "done": True}]
+    rows.append({"Id": "m", "result": {"records": [{"Id": "n"}], "done": True}})
+    for name in ("f.json", "f.jsonl"):
+        assert [row for _, row in scan(name, lines(rows))[0]] == [{"Id": "m"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("marks", "counts"),
+    [
+        ({"hasMore": True, "nextPageUrl": None}, {"pages_with_more": 1}),
+        ({"hasMore": False}, {"pages_last": 1}),
+        ({"nextPageToken": "t"}, {"pages_with_more": 1}),
+        ({"nextPageToken": None}, {"pages_last": 1}),
+        ({"hasMore": True, "nextPageToken": None}, {"pages_with_more": 1}),
+        ({"done": False}, {"pages_with_more": 1}),
+        ({"done": True}, {"pages_last": 1}),
+        ({"hasMore": "yes"}, {}),
+        ({}, {}),
+    ],
+)
+def test_what_a_page_says_of_more(marks, counts):
+    page = {"conversationEntries": [{"Id": "m"}], **marks}
+    for name in ("f.json", "f.jsonl"):
+        (raw,) = batches(name, lines([page]), ["Id"])
+        assert raw.pages == counts
+        (raw,) = batches(name, lines([page, {"Id": "n"}, page]), ["Id"])
+        assert raw.pages == {key: 2 for key in counts}
+    # A row is no page.
+    (raw,) = batches("f.json", lines([{"Id": "m", "data": [], **marks}]), ["Id"])
+    assert raw.pages == {}
 
 
 # Pages of Data Cloud.

@@ -1,0 +1,53 @@
+"""The values of JSON."""
+
+import pytest
+
+from transforms.reading.formats.json_values import (
+    may_have_pages,
+    names_of,
+    parse,
+    parse_all,
+    rows_in,
+)
+
+
+def test_of_a_key_that_is_there_twice_the_first_counts():
+    assert parse('{"a": 1, "b": {"c": 2, "c": 3}, "a": 4}') == {"a": 1, "b": {"c": 2}}
+
+
+def test_a_number_that_is_too_long_for_one_stays_text():
+    assert parse(f"[{'9' * 19}, {'9' * 20}]") == [int("9" * 19), "9" * 20]
+
+
+def test_values_one_after_the_other():
+    assert list(parse_all("")) == list(parse_all(" \n\ufeff")) == []
+    assert list(parse_all('\ufeff{"a":1}{"b":2}\r\n[3] 4')) == [{"a": 1}, {"b": 2}, [3], 4]
+    values = parse_all("{} {")
+    assert next(values) == {}
+    with pytest.raises(ValueError, match="Expecting property name"):
+        next(values)
+
+
+def test_rows_of_pages():
+    page = {"records": [{"a": 1}, 2], "done": False}
+    counts = {}
+    found = list(rows_in([page, {"b": 3}, [4], page], counts))
+    assert found == [{"a": 1}, 2, {"b": 3}, [4], {"a": 1}, 2]
+    assert counts == {"pages_with_more": 2}
+    assert names_of([page, {"b": {"c": 3}}]) == ["a", "b", "b.c"]
+    assert names_of([2, {"records": [], "done": True}]) is None
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (b'{"conversationEntries":[]}', True),
+        (b'{"data":[],"metadata":[]}', True),
+        (b'{"records":[],"totalSize":0}', True),
+        (b'{"data":[],"records":[]}', False),
+        (b'{"text":"\\"records\\" \\"done\\""}', False),
+        (b'{"done":true}', False),
+    ],
+)
+def test_blocks_that_may_have_pages(block, expected):
+    assert may_have_pages(block) is expected

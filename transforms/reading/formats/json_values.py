@@ -1,0 +1,226 @@
+"""The values of JSON: rows one by one, and the rows of pages such as those of the Connect REST API."""
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from transforms.batches import SESSION_ID_PREFIX, Counts, add_count
+from transforms.reading.columns import RawBatch
+from transforms.reading.formats.parts import look_up
+from transforms.reading.values import to_digits
+
+# A response of Connect REST is an object that has its rows in the first of these arrays, one of Data
+# Cloud's Query API in the second, with the names of the columns in the third. The answer to a query, as
+# REST and simple-salesforce's query_all give it, has them in the fourth, beside one of the marks; what
+# `sf data query --json` prints has such an answer in `_RESULT`.
+ENTRIES, DATA, METADATA, RECORDS = "conversationEntries", "data", "metadata", "records"
+MARKS_OF_RECORDS = ("totalSize", "done", "nextRecordsUrl")
+_RESULT, _TOKEN = "result", "nextPageToken"
+
+WITH_MORE, LAST = "pages_with_more", "pages_last"
+"""The counts of pages that say that more follow, and of those that say that they are the last."""
+
+
+def rows_in(values: Iterable[Any], pages: Counts | None = None) -> Iterator[Any]:
+    """The rows of JSON values, each of which is a row or a page of rows.
+
+    Args:
+      values: the values.
+      pages: gets the counts `WITH_MORE` and `LAST` added.
+    """
+    for value in values:
+        page = _page_in(value)
+        rows = None if page is None else _rows_of(page)
+        if page is None or rows is None:
+            yield value
+            continue
+        if pages is not None:
+            more = _says_more(page)
+            add_count(pages, WITH_MORE, more is True)
+            add_count(pages, LAST, more is False)
+        yield from rows
+
+
+def _page_in(value: Any) -> dict[str, Any] | None:
+    """The object that may be a page: the value, or the result of a command of which it is the answer."""
+    if not isinstance(value, dict):
+        return None
+    result = value.get(_RESULT)
+    if "status" in value and isinstance(result, dict) and isinstance(result.get(RECORDS), list):
+        return result
+    return value
+
+
+def _says_more(page: dict[str, Any]) -> bool | None:
+    """Whether a page says that more follow; None if it does not say."""
+    # Connect says the first, or has a token of the next page; a query says the second.
+    has_more, done = page.get("hasMore"), page.get("done")
+    if isinstance(has_more, bool):
+        return has_more
+    if isinstance(done, bool):
+        return not done
+    return bool(page[_TOKEN]) if _TOKEN in page else None
+
+
+def _rows_of(page: dict[str, Any]) -> Iterable[Any] | None:
+    """The rows of a page; None if it is none."""
+    if isinstance(page.get(ENTRIES), list):
+        return page[ENTRIES]
+    if isinstance(page.get(RECORDS), list) and any(mark in page for mark in MARKS_OF_RECORDS):
+        return page[RECORDS]
+    if isinstance(page.get(DATA), list) and isinstance(page.get(METADATA), list | dict):
+        names = _names_in(page[METADATA])
+        return [
+            dict(zip(names, row, strict=True))
+            if isinstance(row, list) and len(row) == len(names)
+            else row
+            for row in page[DATA]
+        ]
+    return None
+
+
+def may_have_pages(block: bytes) -> bool:
+    """Whether among lines of JSON may be pages; False only if there are none."""
+    return (
+        f'"{ENTRIES}"'.encode() in block
+        or all(f'"{key}"'.encode() in block for key in (METADATA, DATA))
+        or (
+            f'"{RECORDS}"'.encode() in block
+            and any(f'"{mark}"'.encode() in block for mark in MARKS_OF_RECORDS)
+        )
+    )
+
+
+def _names_in(metadata: list[Any] | dict[str, Any]) -> list[str]:
+    """The names of the columns of a page of Data Cloud's Query API, in the order of its rows.
+
+    >>> _names_in([{"name": "ssot__Id__c", "type": "Varchar"}])
+    ['ssot__Id__c']
+    >>> _names_in({"b": {"placeInOrder": 1}, "a": {"placeInOrder": 0}})
+    ['a', 'b']
+    """
+    if isinstance(metadata, dict) and isinstance(metadata.get("columns"), list):
+        metadata = metadata["columns"]
+    if isinstance(metadata, list):
+        return [str(one.get("name")) if isinstance(one, dict) else "" for one in metadata]
+
+    def place(name: str) -> int:
+        one = metadata[name]
+        found = one.get("placeInOrder") if isinstance(one, dict) else None
+        return found if isinstance(found, int) else -1
+
+    return sorted(metadata, key=place)
+
+
+def value_of(line: bytes) -> Any:
+    """The value of a line. Bytes that are no UTF-8 become surrogates, and are found when encoded."""
+    line = line.removeprefix(codecs.BOM_UTF8).removesuffix(b"\r")
+    return parse(line.decode("utf-8", "surrogateescape"))
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text. Of a key that an object has twice the first counts, as for Polars."""
+    return _DECODER.decode(text)
+
+
+def parse_all(text: str) -> Iterator[Any]:
+    """The values of a text of several JSON documents, one after the other.
+
+    >>> list(parse_all('{"a": 1} [2]'))
+    [{'a': 1}, [2]]
+    """
+    at = _end_of_blanks(text, 0)
+    while at < len(text):
+        value, at = _DECODER.raw_decode(text, at)
+        yield value
+        at = _end_of_blanks(text, at)
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a dict; of several with one key the first.
+
+    >>> _first_of_each([("a", 1), ("b", 2), ("a", 3)])
+    {'a': 1, 'b': 2}
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        values.update(reversed(pairs))
+    return values
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=lambda digits: int(digits) if len(digits) < 20 else digits,
+    object_pairs_hook=_first_of_each,
+)
+
+# A byte order mark may stand before each document.
+_BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
+
+
+def _end_of_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def names_of(values: Iterable[Any]) -> list[str] | None:
+    """The keys of all rows, nested ones with dots; None if there is no row."""
+    names: dict[str, None] = {}
+
+    def walk(row: dict[str, Any], prefix: str) -> None:
+        for name, value in row.items():
+            names[prefix + name] = None
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{name}.")
+
+    rows = [row for row in rows_in(values) if isinstance(row, dict)]
+    for row in rows:
+        walk(row, "")
+    return list(names) if rows else None
+
+
+def _as_text(value: Any) -> str | None:
+    """A JSON scalar as text; of a list the first messaging session's id."""
+    if isinstance(value, list):
+        ours = (v for v in value if isinstance(v, str) and v.startswith(SESSION_ID_PREFIX))
+        return next(ours, None)
+    if value is None or isinstance(value, str):
+        return value
+    # Some write NaN for no value.
+    if value != value:
+        return None
+    if isinstance(value, float):
+        return to_digits(value)
+    return None if isinstance(value, dict) else json.dumps(value)
+
+
+def batch_of(
+    rows: list[tuple[int, Any]],
+    names: Sequence[str],
+    malformed: list[tuple[int, str]],
+    pages: Mapping[str, int] | None = None,
+) -> RawBatch:
+    """A batch of numbered rows, one by one; `malformed` gets those that are no rows."""
+    kept: list[int] = []
+    there = {key for _, row in rows if isinstance(row, dict) for key in row}
+    names = [name for name in names if name in there or name.split(".")[0] in there]
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    for number, row in rows:
+        if not isinstance(row, dict):
+            malformed.append((number, "not a JSON object"))
+            continue
+        texts = [_as_text(look_up(row, name, parse)) for name in names]
+        try:
+            "".join(text for text in texts if text).encode()
+        except UnicodeEncodeError:
+            malformed.append((number, "not UTF-8"))
+            continue
+        kept.append(number)
+        for column, text in zip(columns.values(), texts, strict=True):
+            column.append(text)
+    arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
+    return RawBatch(arrays, len(kept), lambda: np.array(kept, np.int64), malformed, pages or {})
