@@ -4,13 +4,14 @@ import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import fastavro
 import pyarrow as pa
 
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats import parts
+from transforms.reading.formats.avro_codecs import unpacker
 from transforms.reading.formats.parts import (
     Decode,
     Format,
@@ -28,7 +29,11 @@ _INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
 
 _MARKER_BYTES = 16
 
-# Rows in a byte: each row has at least one byte, of which deflate puts 1,032 into one.
+# Those that Polars and fastavro read by themselves.
+_READ_BY_ALL = ("null", "deflate")
+
+# Rows in a byte of a file: each row has at least one byte, of which deflate puts 1,032 into one. The
+# other codecs have no such bound; their blocks are looked at when they have been unpacked.
 _DENSEST = 1032
 
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
@@ -44,7 +49,9 @@ def _header(file: IO[bytes]) -> tuple[dict[str, Any], bytes, bytes]:
     size = file.tell()
     file.seek(0)
     header = _INSTANT.sub(rb'"instantType"\1', file.read(size))
-    schema: Any = fastavro.block_reader(io.BytesIO(header)).writer_schema
+    reader = fastavro.block_reader(io.BytesIO(header))
+    unpacker(reader.codec)
+    schema: Any = reader.writer_schema
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise ValueError("its rows are no records")
     return schema, header, header[-_MARKER_BYTES:]
@@ -79,8 +86,16 @@ def _find(file: IO[bytes], marker: bytes, start: int) -> int:
     return -1
 
 
-def _blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
-    """Walks the blocks up to an offset: for each the number of rows, and where the next block begins.
+class _Block(NamedTuple):
+    """A block of a file: the number of its rows, and where these begin and end, without the marker."""
+
+    num_rows: int
+    start: int
+    end: int
+
+
+def _blocks(file: IO[bytes], end: int, densest: int | None) -> Iterator[_Block]:
+    """Walks the blocks up to an offset.
 
     A block is two numbers, then that many bytes of rows, then the marker. A number is written zigzag
     (0, -1, 1, -2 are 0, 1, 2, 3), seven bits in a byte, the lowest first; a byte of 0x80 or more says
@@ -90,6 +105,11 @@ def _blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
         d8 01       0x58 + (1 << 7) = 216, so 108 bytes
         ...         108 bytes of rows, packed by the file's codec
         16 bytes    the marker
+
+    Args:
+      file: at the beginning of a block.
+      end: where the last block ends, with its marker.
+      densest: how many rows a byte may have; None is any number.
     """
 
     def varint() -> int:
@@ -105,9 +125,39 @@ def _blocks(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
 
     while file.tell() < end:
         rows, size = varint(), varint()
-        if not 0 <= rows <= size * _DENSEST or size < 0:
+        if rows < 0 or size < 0 or (densest is not None and rows > size * densest):
             raise ValueError("a block has an impossible size")
-        yield rows, file.seek(size + _MARKER_BYTES, io.SEEK_CUR)
+        start = file.tell()
+        yield _Block(rows, start, start + size)
+        file.seek(start + size + _MARKER_BYTES)
+
+
+def _varint(number: int) -> bytes:
+    """A number of 0 or more as `_blocks` reads it."""
+    number <<= 1
+    found = bytearray()
+    while number >= 0x80:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def _unpacked(header: bytes, blocks: memoryview) -> bytes:
+    """A file of these blocks without a codec."""
+    reader = fastavro.block_reader(io.BytesIO(header))
+    schema, marker = reader.metadata["avro.schema"].encode(), header[-_MARKER_BYTES:]
+    key = b"avro.schema"
+    found = [b"Obj\x01", _varint(1), _varint(len(key)), key, _varint(len(schema)), schema, b"\0"]
+    found.append(marker)
+    unpack = unpacker(reader.codec)
+    for block in _blocks(io.BytesIO(blocks), len(blocks), None):
+        rows = unpack(bytes(blocks[block.start : block.end]))
+        if block.num_rows > len(rows):
+            raise ValueError("a block has an impossible size")
+        if blocks[block.end : block.end + _MARKER_BYTES] != marker:
+            raise ValueError("a block does not end where it should")
+        found += [_varint(block.num_rows), _varint(len(rows)), rows, marker]
+    return b"".join(found)
 
 
 def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
@@ -128,29 +178,39 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         file.seek(start)
         blocks = file.read(end - start)
 
+    read_by_all = fastavro.block_reader(io.BytesIO(header)).codec in _READ_BY_ALL
+    densest = _DENSEST if read_by_all else None
+
     def rows_before() -> int:
         with open_file() as again:
             again.seek(len(header))
-            return sum(rows for rows, _ in _blocks(again, start))
+            return sum(block.num_rows for block in _blocks(again, start, densest))
 
     counter = RowCounter(lambda: 1 + rows_before())
     begin = waiting = 0
-    for rows, block_end in _blocks(io.BytesIO(blocks), len(blocks)):
-        waiting += rows
-        if waiting >= parts.BATCH_ROWS or block_end == len(blocks):
-            content = b"".join([header, memoryview(blocks)[begin:block_end]])
+    for block in _blocks(io.BytesIO(blocks), len(blocks), densest):
+        waiting += block.num_rows
+        block_end = block.end + _MARKER_BYTES
+        if waiting >= parts.BATCH_ROWS or block_end >= len(blocks):
+            some = memoryview(blocks)[begin:block_end]
+            content = (
+                functools.partial(b"".join, [header, some])
+                if read_by_all
+                else functools.partial(_unpacked, header, some)
+            )
             first_row = counter.advance(waiting)
             yield functools.partial(_decode, content, schema, names, waiting, first_row)
             begin, waiting = block_end, 0
 
 
 def _decode(
-    content: bytes,
+    make_content: Callable[[], bytes],
     schema: dict[str, Any],
     names: Sequence[str],
     num_rows: int,
     first: Callable[[], int],
 ) -> RawBatch:
+    content = make_content()
     units = _columns(schema)
     names = columns_to_read(names, units)
     columns = _fast(content, schema, names)

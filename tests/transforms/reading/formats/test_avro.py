@@ -1,10 +1,15 @@
 """Avro to raw columns, whole and in parts."""
 
+import bz2
 import io
+import lzma
+import re
 import uuid
+import zlib
 
 import fastavro
 import polars
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +36,7 @@ from tests.support.files_of_rows import (
 from transforms.errors import InputError
 from transforms.reading import formats, timestamps, values
 from transforms.reading.formats import avro as avro_format
+from transforms.reading.formats import parts
 
 NEEDED = {"relatedRecords", "identifier", "serverReceivedTimestamp", "sender", "entryType", "Seq"}
 
@@ -195,6 +201,105 @@ def test_avro_is_the_same_however_it_is_cut(texts, sync_interval, part, batch, c
     found = with_sizes(part, 1 << 20, batch, lambda: scan("f.avro", data))
     expected = [(i, {"message_id": t} if t else {}) for i, t in enumerate(texts, 1)]
     assert found == (expected, [])
+
+
+def test_a_block_that_is_longer_than_the_file_is_told():
+    data = flat_avro()
+    start = len(avro_format._header(io.BytesIO(data))[1])
+    file = io.BytesIO(data)
+    file.seek(start)
+    ((rows, begin, end),) = avro_format._blocks(file, len(data), None)
+    count, size = avro_format._varint(rows), avro_format._varint(end - begin)
+    assert data[start:begin] == count + size
+    longer = data[:start] + count + avro_format._varint(end - begin + 9) + data[begin:]
+    with pytest.raises(InputError, match=r"^f\.avro: can't be read: \S"):
+        read_all("f.avro", longer)
+    cut = packed(data, "snappy")[:-17] + data[-16:]
+    with pytest.raises(InputError, match=r"^f\.avro: can't be read: \S"):
+        read_all("f.avro", cut)
+
+
+# Codecs.
+
+PACKERS = {
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstandard": lambda rows: pa.compress(rows, codec="zstd", asbytes=True),
+    "snappy": lambda rows: (
+        pa.compress(rows, codec="snappy", asbytes=True) + zlib.crc32(rows).to_bytes(4, "big")
+    ),
+}
+
+
+def packed(data, codec, pack=None):
+    """A file without a codec, as one with a codec."""
+    header = avro_format._header(io.BytesIO(data))[1]
+    pack, name = pack or PACKERS[codec], codec.encode()
+    body, at, file = b"", len(header), io.BytesIO(data)
+    file.seek(at)
+    for block in avro_format._blocks(file, len(data), None):
+        rows = pack(data[block.start : block.end])
+        count, size = avro_format._varint(block.num_rows), avro_format._varint(len(rows))
+        body += count + size + rows + header[-16:]
+    size = avro_format._varint(len(name))
+    written = data[: len(header)].replace(b"\x08null", size + name)
+    assert written != data[: len(header)]
+    return written + body
+
+
+@pytest.mark.parametrize("codec", PACKERS)
+@pytest.mark.parametrize(
+    "name", ["flat.avro", "blocks.avro", "null.avro", "enum.avro", "micros.avro", "nested.avro"]
+)
+def test_each_codec_of_avro(codec, name, monkeypatch):
+    data = packed(SAME[name], codec)
+    for part in (1 << 20, 100):
+        monkeypatch.setattr(parts, "PART_BYTES", part)
+        monkeypatch.setattr(parts, "BATCH_ROWS", 3)
+        assert normalized(name, data) == (EXPECTED, [])
+        assert scan(name, data) == scan(name, SAME[name])
+    with monkeypatch.context() as patch:
+        patch.setattr(avro_format, "_fast", lambda *_: None)
+        assert normalized(name, data) == (EXPECTED, [])
+
+
+def test_codecs_of_other_writers_are_read():
+    for codec in ("bzip2", "xz", "deflate", "null"):
+        assert normalized("f.avro", flat_avro(options={"codec": codec})) == (EXPECTED, [])
+    many = [{"message_id": "m"}] * 30_000
+    data = avro(fields(message_id="string"), many, codec="bzip2", sync_interval=1 << 20)
+    assert len(data) < len(many) / 50
+    assert len(scan("f.avro", data)[0]) == len(many)
+    # So densely that a byte has more rows than one of deflate may have.
+    dense = packed(avro(fields(a=["null", "string"]), [{"a": None}] * 10**6), "zstandard")
+    assert len(read_all("f.avro", dense)[0]) == 10**6
+
+
+@pytest.mark.parametrize("codec", PACKERS)
+def test_a_broken_block_of_a_codec_is_told(codec):
+    data = packed(SAME["flat.avro"], codec)
+    for position in range(len(avro_format._header(io.BytesIO(data))[1]), len(data), 7):
+        broken = bytearray(data)
+        broken[position] ^= 0x55
+        try:
+            found = read_all("f.avro", bytes(broken))
+        except InputError as error:
+            assert re.fullmatch(r"f\.avro: can't be read: [^\n]+", str(error))
+            assert SECRET not in str(error)
+        else:
+            assert len(found[0]) == 20
+    with pytest.raises(InputError, match=r"^f\.avro: can't be read: \S"):
+        read_all("f.avro", data[:-20])
+
+
+def test_a_codec_that_is_none_of_avro():
+    data = packed(SAME["flat.avro"], "lz4", pack=bytes)
+    with pytest.raises(InputError) as caught:
+        read_all("f.avro", data)
+    assert str(caught.value) == (
+        "f.avro: can't be read: its codec 'lz4' is none of those that Avro has: null, deflate, bzip2, "
+        "xz, snappy, zstandard"
+    )
 
 
 class Stingy(io.BytesIO):
