@@ -20,7 +20,7 @@ BAD = {
     "a wrong path": ("--messages @x.csv", "@x.csv: no such file"),
     "a path without files": ("--messages @x*.csv @m.csv", "@x*.csv: no such file"),
     "an unknown suffix": ("--messages @m.xlsx", "@m.xlsx: unknown format; known suffixes: .avro"),
-    "a file without columns": ("--sessions @empty.csv", "@empty.csv: "),
+    "a file without columns": ("--sessions @blank.csv", "@blank.csv: no column for session_id, "),
     "a missing column": (
         "--messages @s.csv",
         "@s.csv: no column for message_id, sent_at, sender_role of the messages; found: session_id, "
@@ -90,7 +90,7 @@ BAD = {
 @pytest.mark.parametrize(("argv", "said"), BAD.values(), ids=BAD)
 def test_bad_usage(argv, said, small, run):
     put(small / "m.xlsx")
-    put(small / "empty.csv")
+    put(small / "blank.csv", "\n,\n")
     for name in ("not.parquet", "not.avro", "not.csv.gz"):
         put(small / name, "this is not what it is called")
     pq.write_table(pyarrow.csv.read_csv(small / "s.csv"), small / "whole.parquet")

@@ -174,14 +174,13 @@ def _with_newlines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _unpack_of(head: bytes, suffix: str) -> Unpack | None:
-    """What opens a file that begins so; None for a text, as a server gives it that unpacks on the way."""
+    """What opens a file that begins so; None for a text."""
     for beginning, unpack in _BEGINNINGS.items():
         if re.match(beginning, head, re.DOTALL):
             return unpack
     if head.startswith(_ZIP):
         raise ValueError("it is a zip archive; unpack it first")
-    is_text = _encoding_of(head) or not re.search(rb"[^\t\r\n\x20-\x7e\x80-\xff]", head)
-    return None if is_text else UNPACKERS.get(suffix)
+    return UNPACKERS.get(suffix) if head else None
 
 
 def _encoding_of(head: bytes) -> str | None:
@@ -213,7 +212,15 @@ def _open(file: IO[bytes], suffix: str, has_quotes: bool, owns_file: bool = Fals
         look()
 
     look()
-    if unpack := _unpack_of(head, suffix):
+    unpack = _unpack_of(head, suffix)
+    if unpack is _open_gzip:
+        # It goes back by itself, and is read faster so.
+        text = packed = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        if owns_file:
+            # It closes `myfileobj` when it is closed.
+            packed.myfileobj = file  # type: ignore[assignment]
+        look()
+    elif unpack:
         read_on(_unpacked(unpack))
     if encoding := _encoding_of(head):
         read_on(_recoded(encoding))
