@@ -191,6 +191,9 @@ def test_the_fast_way_of_json_says_what_the_slow_one_says(objects):
         '{"a":NaN}\n',
         '{"a":[{"b":1},\n{"b":2}]}\n',
         '{"conversationEntries":[{"a":"1"},{"a":"2"}]}\n',
+        '{"records":[{"a":"1"},{"a":"2"}],"done":true}\n{"a":"3"}\n',
+        '{"status":0,"result":{"totalSize":1,"records":[{"a":"1"}]}}\n',
+        '{"a":"1","records":[],"result":{"records":[]}}\n',
     ],
 )
 def test_odd_blocks_of_json_are_read_slowly_or_the_same(text):
