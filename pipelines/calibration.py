@@ -67,6 +67,7 @@ def parser() -> Parser:
     )
     files.add_argument(
         "--record_columns",
+        action="append",
         metavar="NAME=THEIRS,...",
         help="columns of the records that have other names",
     )

@@ -3,7 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options import pipeline_options
@@ -23,8 +23,11 @@ from transforms.files import is_local
 LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
 """The runners whose workers are on this machine, in lower case."""
 
+_GIVEN = "_given"
+"""The attribute of a namespace with the values of the options that a command line has given so far."""
+
 _PATHS = (
-    *("messages", "sessions", "channels", "records", "summaries"),
+    *("messages", "sessions", "channels", "participants", "records", "summaries"),
     *("output", "rejects", "summary", "session_summary", "report"),
 )
 """The options of all jobs that name files or directories."""
@@ -44,10 +47,38 @@ class Parser(argparse.ArgumentParser):
             epilog="Beam's own options (--runner, --temp_location, ...) may be given besides.",
             allow_abbrev=False,
         )
+        self.register("action", None, _Store)
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError."""
         raise UsageError(f"{message}. --help lists the options")
+
+
+class _Store(argparse.Action):
+    """Stores an option. Given again, it adds to what it has, or is an error if it takes one value."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        given = vars(args).setdefault(_GIVEN, {})
+        if self.nargs == "+":
+            values = [*given.get(self.dest, []), *values]
+        elif self.dest in given:
+            raise argparse.ArgumentError(self, "given twice; it takes one value")
+        given[self.dest] = values
+        setattr(args, self.dest, values)
+
+
+class _StoreSame(argparse.Action):
+    """Stores one value, as Beam's own options have it: a launcher may give the same value again."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        given = vars(args).setdefault(_GIVEN, {})
+        if given.setdefault(self.dest, values) != values:
+            raise argparse.ArgumentError(self, "given twice, with different values")
+        setattr(args, self.dest, values)
 
 
 def parse_words(
@@ -89,6 +120,7 @@ def check_beam_options(words: Sequence[str], parser: argparse.ArgumentParser) ->
     """
     # Beam has no public list of its options. Its own classes add theirs to a parser of this kind.
     beams = pipeline_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
+    beams.register("action", None, _StoreSame)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(beams)
     beams.error = parser.error  # type: ignore[method-assign]

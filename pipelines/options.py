@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import zoneinfo
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -66,6 +66,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         )
         files.add_argument(
             f"--{kind}_columns",
+            action="append",
             metavar="NAME=THEIRS,...",
             help=f"columns of the {kind}s that have other names{more if kind == 'message' else ''}",
         )
@@ -263,22 +264,24 @@ def instant_text(micros: int) -> str:
     return f"{at.isoformat()}Z"
 
 
-def columns_of(text: str | None, kind: str) -> dict[str, str]:
+def columns_of(given: Sequence[str] | None, kind: str) -> dict[str, str]:
     """The columns that an option maps, as `{canonical name: their name}`.
 
     Args:
-      text: the value of the option, such as `session_id=Session__c,sent_at=Sent.At`.
+      given: the values of the option, such as `session_id=Session__c,sent_at=Sent.At`, which add up.
       kind: the beginning of the option's name, such as `message`.
 
     Raises:
-      UsageError: a pair without `=`, or a canonical name that is unknown.
+      UsageError: a pair without `=`, a canonical name that is unknown or mapped twice.
     """
-    columns = {}
-    for pair in (text or "").split(",") if text else []:
-        name, equals, theirs = pair.partition("=")
+    columns: dict[str, str] = {}
+    for pair in (pair for text in given or () for pair in text.split(",")):
+        name, equals, theirs = (part.strip() for part in pair.partition("="))
         if not (name and equals and theirs):
             raise UsageError(f"--{kind}_columns: {pair!r} is not of the form name=Their.Name")
-        columns[name.strip()] = theirs.strip()
+        if name in columns:
+            raise UsageError(f"--{kind}_columns: {name} is mapped twice")
+        columns[name] = theirs
     try:
         ColumnNames.of(f"{kind}s", columns)
     except JobError as error:

@@ -22,6 +22,7 @@ from tests.support.dataflow import (
     submit,
 )
 from tests.support.emulators import PROJECT
+from tests.support.jobs import replaced
 from transforms.folding.checks import with_median
 from transforms.publishing.object_stores import SUCCESS
 from transforms.publishing.staging import staging_of
@@ -216,7 +217,7 @@ BAD_USAGE = {
 @needs_cloud
 @pytest.mark.parametrize(("more", "said"), BAD_USAGE.values(), ids=BAD_USAGE)
 def test_bad_usage(more, said, storage, inputs, capfd):
-    argv = [*inputs, *on_dataflow(storage), "--dry_run=True", *more.split()]
+    argv = replaced([*inputs, *on_dataflow(storage), "--dry_run=True"], more.split())
     capfd.readouterr()
     assert session_metrics.main(argv) == USAGE
     last = capfd.readouterr().err.splitlines()[-1]

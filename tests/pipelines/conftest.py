@@ -4,7 +4,7 @@ import pytest
 
 from pipelines import session_metrics
 from tests.support.cli import RUNNER
-from tests.support.jobs import MESSAGES, SESSIONS, put, session
+from tests.support.jobs import MESSAGES, SESSIONS, put, replaced, session
 
 
 @pytest.fixture
@@ -19,12 +19,14 @@ def small(tmp_path):
 def run(tmp_path, capfd):
     """Runs the job on `m.csv` and `s.csv` to `out`; gives the status and what was said on stderr.
 
-    Words in the command line that begin with `@` are files in the test's directory.
+    Words in the command line that begin with `@` are files in the test's directory. What `more` gives
+    is not given by `default`, too.
     """
 
     def call(more: str = "", default: str = "--messages @m.csv --sessions @s.csv --output @out"):
         capfd.readouterr()
-        argv = [word.replace("@", f"{tmp_path}/") for word in f"{default} {RUNNER} {more}".split()]
+        words = replaced([*default.split(), RUNNER], more.split())
+        argv = [word.replace("@", f"{tmp_path}/") for word in words]
         return session_metrics.main(argv), capfd.readouterr().err
 
     return call

@@ -29,6 +29,7 @@ from tests.support.cloud import (
     watch,
 )
 from tests.support.emulators import EXPIRED, FORBIDDEN, Storage
+from tests.support.jobs import replaced
 from tests.support.metrics import make_small
 from tests.support.publishing import recover
 from transforms.publishing import leases
@@ -332,7 +333,8 @@ def test_bad_usage(more, said, storage, run):
     storage.put("cut.parquet", b"PAR1 and no more")
     before = generations(storage)
     top = storage.path() + "/"
-    status, err = run(*job(source, storage.path("out")), *more.replace("@", top).split())
+    words = replaced(job(source, storage.path("out")), more.replace("@", top).split())
+    status, err = run(*words)
     assert err.startswith("session-metrics: ") and err.count("\n") == 1, err
     assert said.replace("@", top) in err
     assert status == 2

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines import session_metrics
 from tests.support.cli import output_bytes
-from tests.support.jobs import put
+from tests.support.jobs import MESSAGES, SESSIONS, put, session, values
 
 
 def test_help(capsys):
@@ -43,6 +43,12 @@ BAD = {
     "no value": ("--output", "argument --output: expected one argument"),
     "a ratio above one": ("--max_reject_ratio 5", "argument --max_reject_ratio: '5' is no share"),
     "a ratio that is no number": ("--max_reject_ratio few", "'few' is no share from 0 to 1"),
+    "a value twice": ("--bots answer --bots answer", "argument --bots: given twice; it takes one"),
+    "an output twice": ("--output @a --output @b", "argument --output: given twice; it takes one"),
+    "two values of Beam's": (
+        "--job_name a --job_name b",
+        "argument --job_name: given twice, with different values",
+    ),
     "a file for output": ("--output @m.csv", "@m.csv: is a file; name a directory"),
     "a file above the output": ("--output @m.csv/out", "can't be written: Not a directory"),
     "an output that nobody can write": ("--output /proc/out", "/proc/out: can't be written: "),
@@ -71,6 +77,11 @@ BAD = {
         "--message_columns session=x",
         "--message_columns: messages have no column 'session' to map; there are session_id, ",
     ),
+    "a column that is mapped twice": (
+        "--message_columns sequence=a --message_columns sent_at=b,sequence=a",
+        "--message_columns: sequence is mapped twice",
+    ),
+    "a mapping of nothing": ("--message_columns =a", "'=a' is not of the form name=Their.Name"),
     "a mapping that is none": ("--session_columns status", "'status' is not of the form name="),
     "an empty range": (
         "--closed_from 2024-10-02 --closed_until 2024-10-02",
@@ -111,3 +122,22 @@ def test_what_must_be_given(missing, small, run):
         2,
         f"session-metrics: --{missing} must be given. --help lists the options\n",
     )
+
+
+def test_values_of_an_option_that_is_given_again_are_added(small, run):
+    """Files, and columns that are mapped."""
+    put(small / "n.csv", "k,when,who,no", "a,2024-10-02T12:00:30Z,Agent,2")
+    put(small / "o.csv", MESSAGES, "b,3,2024-10-02T12:00:00Z,EndUser,Text")
+    put(small / "t.csv", SESSIONS, session("b", "2024-10-02T13:00:00Z"))
+    put(small / "w.csv", "k,when,who,no", "a,2024-10-02T12:00:00Z,EndUser,1")
+    more = "--output_format jsonl --sessions @s.csv --sessions @t.csv"
+    assert run(f"{more} --messages @m.csv --messages @o.csv")[0] == 0
+    assert values(output_bytes(small / "out")) == {"a": [0, 0, 0, 1, 0, 0], "b": [0, 0, 0, 1, 0, 0]}
+    columns = "session_id=k,sent_at=when --message_columns sender_role=who,message_id=no"
+    assert run(f"{more} --messages @n.csv --messages @w.csv --message_columns {columns}")[0] == 0
+    assert values(output_bytes(small / "out")) == {"a": [1, 30, 0, 1, 30, 0], "b": [0] * 6}
+
+
+def test_a_launcher_may_repeat_an_option_of_beam(small, run):
+    status, err = run("--job_name a --job_name a --experiments x --experiments y")
+    assert status == 0, err

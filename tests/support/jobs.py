@@ -1,6 +1,7 @@
 """Small inputs of the main job, and what it made of them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 MESSAGES = "session_id,message_id,sent_at,sender_role,entry_type"
@@ -14,6 +15,16 @@ def put(path: Path, *lines: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return str(path)
+
+
+def replaced(words: Sequence[str], more: Sequence[str]) -> list[str]:
+    """A command line with more words, which replace the options that both have."""
+    kept, keeps = [], True
+    for word in map(str, words):
+        if word.startswith("--"):
+            keeps = word.split("=")[0] not in {other.split("=")[0] for other in more}
+        kept += [word] if keeps else []
+    return [*kept, *more]
 
 
 def session(session_id: str, ended_at: str, platform: str = "Enhanced", *more: str) -> str:
