@@ -113,6 +113,9 @@ _PARAMETERS = {
     "late_messages": Parameter("Late messages"),
 }
 
+_OF_A_TERMINAL = {"verbose"}
+"""The options that are no parameters: only who starts a job by hand sees what they do."""
+
 
 def metadata(parser: argparse.ArgumentParser) -> dict[str, Any]:
     """Returns the template's metadata, as `gcloud dataflow flex-template build` takes it.
@@ -121,7 +124,7 @@ def metadata(parser: argparse.ArgumentParser) -> dict[str, Any]:
       KeyError: an option of the parser has no entry in this module's table, or the reverse.
     """
     actions = {action.dest: action for action in parser._actions if action.dest != "help"}
-    if odd := set(actions) ^ (set(_PARAMETERS) - {"sdk_container_image"}):
+    if odd := (set(actions) - _OF_A_TERMINAL) ^ (set(_PARAMETERS) - {"sdk_container_image"}):
         raise KeyError(f"an option without a parameter, or the reverse: {', '.join(sorted(odd))}")
     return {
         "name": "Messaging session metrics",

@@ -80,13 +80,15 @@ def _option_groups(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _option(action: argparse.Action) -> str:
     meaning, default = parameters.split_default(action)
-    if action.choices:
+    if action.nargs == 0:
+        value = ""
+    elif action.choices:
         value = " ".join(f"`{choice}`" for choice in action.choices)
     else:
         places = str(action.metavar).split("|")
         value = " or ".join(f"`{place}{'...' * (action.nargs == '+')}`" for place in places)
     (flag,) = action.option_strings
-    if action.default not in (None, []) and default in ("", str(action.default)):
+    if action.default not in (None, [], False) and default in ("", str(action.default)):
         default = f"`{action.default}`"
     cells = (f"`{flag}`", value, _with_code(default), _with_code(meaning))
     return f"| {' | '.join(cells)} |".replace("|  |", "| |")

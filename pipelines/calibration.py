@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import console, options, running
+from pipelines import console, option_values, options, running
 from pipelines.command_line import Parser, parse_words
 from schemas import metric_types
 from transforms import ReadMessages, ReadMessagesAndSessions, ReadSessions
@@ -76,6 +76,7 @@ def parser() -> Parser:
         "--output", metavar="DIR", help="directory for the findings and the differences"
     )
     options.add_reject_ratio(out)
+    options.add_verbose(out)
     options.add_ranges(parser)
     options.add_session_lead(parser.add_argument_group("rules"))
     return parser
@@ -91,13 +92,14 @@ def parse(argv: Sequence[str]) -> Job:
     required = ["messages", "sessions", "records", "output"]
     args, beam_options = parse_words(parser(), argv, required)
     read_messages, read_sessions = options.readers(args)
-    columns = options.columns_of(args.record_columns, "record")
-    options.check_readers(read_messages, read_sessions)
-    check_inputs(args.records, ColumnNames.of("records", columns))
+    columns = option_values.columns_of(args.record_columns, "record")
+    said = options.check_readers(read_messages, read_sessions)
+    said += check_inputs(args.records, ColumnNames.of("records", columns))
     return Job(
         beam_options=beam_options,
         outputs=[args.output],
         published_in=args.output,
+        said=said if args.verbose else (),
         read_messages=read_messages,
         read_sessions=read_sessions,
         read_records=ReadRecords(tuple(args.records), columns),

@@ -1,28 +1,18 @@
-"""The options that several jobs share: what is read, which sessions, and the types of their values."""
+"""The options that several jobs share: what is read, and which sessions."""
 
 import argparse
-import datetime
-import difflib
 import os
-import re
-import zoneinfo
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from pipelines import option_values
 from pipelines.command_line import UsageError
 from transforms import Policy, ReadMessages, ReadParticipants, ReadSessions
-from transforms.errors import JobError
 from transforms.files import is_local
-from transforms.instants import EPOCH, SECOND_US
+from transforms.instants import SECOND_US
 from transforms.policy import DEFAULT_LEAD_US
 from transforms.reading.inputs import check_inputs
 from transforms.reading.names import ColumnNames
-from transforms.reading.timestamps import to_instants
-
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -73,7 +63,7 @@ def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     for kind in ("message", "session"):
         files.add_argument(
             f"--{kind}_time_zone",
-            type=time_zone,
+            type=option_values.time_zone,
             metavar="ZONE",
             help=f"IANA name of the time zone of whose wall clocks the instants of the {kind}s are, "
             "whatever zone they state (default none: each is what it states, or UTC)",
@@ -90,7 +80,7 @@ def add_session_lead(rules: argparse._ActionsContainer) -> None:
     """Adds the option for how early a message that opens a session may be."""
     rules.add_argument(
         "--session_lead",
-        type=_seconds,
+        type=option_values.seconds,
         default=DEFAULT_LEAD_US // SECOND_US,
         metavar="SECONDS",
         help="how long before its session begins a message may be that opened it, where messages name "
@@ -102,11 +92,21 @@ def add_reject_ratio(out: argparse._ActionsContainer) -> None:
     """Adds the option that limits how many rows may be rejected."""
     out.add_argument(
         "--max_reject_ratio",
-        type=_ratio,
+        type=option_values.ratio,
         default=0.01,
         metavar="SHARE",
         help="share of an input's rows that may be rejected; with more the run fails and publishes "
         "nothing (default %(default)s)",
+    )
+
+
+def add_verbose(out: argparse._ActionsContainer) -> None:
+    """Adds the option that has the job say what it has found in its inputs."""
+    out.add_argument(
+        "--verbose",
+        action="store_true",
+        help="say of the first file of each pattern which columns were found, under which names, and "
+        "which optional ones were not",
     )
 
 
@@ -115,7 +115,7 @@ def add_time_zone(out: argparse._ActionsContainer) -> None:
     out.add_argument(
         "--report_time_zone",
         metavar="ZONE",
-        type=time_zone,
+        type=option_values.time_zone,
         help="IANA name of the time zone of the page's days and hours, such as Europe/Berlin "
         "(default UTC)",
     )
@@ -128,7 +128,7 @@ def add_ranges(parser: argparse.ArgumentParser) -> None:
         for edge, when in (("from", "at {} or later"), ("until", "before {}")):
             which.add_argument(
                 f"--{name}_{edge}",
-                type=_instant,
+                type=option_values.instant,
                 metavar="WHEN",
                 help=f"only sessions that {did} {when.format('this date or instant (UTC)')}",
             )
@@ -148,19 +148,19 @@ def policy_of(args: argparse.Namespace, **switches: Any) -> Policy:
 def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
     """The transforms that read the messages, with their participants, and the sessions."""
     participants = ReadParticipants(
-        tuple(args.participants), columns_of(args.participant_columns, "participant")
+        tuple(args.participants), option_values.columns_of(args.participant_columns, "participant")
     )
     read_messages = ReadMessages(
         tuple(args.messages),
-        columns=columns_of(args.message_columns, "message"),
+        columns=option_values.columns_of(args.message_columns, "message"),
         participants=participants if args.participants else None,
         time_zone=args.message_time_zone,
     )
     read_sessions = ReadSessions(
         tuple(args.sessions),
-        columns=columns_of(args.session_columns, "session"),
+        columns=option_values.columns_of(args.session_columns, "session"),
         channels=tuple(args.channels),
-        channel_columns=columns_of(args.channel_columns, "channel"),
+        channel_columns=option_values.columns_of(args.channel_columns, "channel"),
         assume_platform=args.assume_platform and args.assume_platform.capitalize(),
         closed_us=(args.closed_from, args.closed_until),
         time_zone=args.session_time_zone,
@@ -170,7 +170,7 @@ def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
 
 def check_readers(
     read_messages: ReadMessages, read_sessions: ReadSessions, needed: Collection[str] = ()
-) -> None:
+) -> list[str]:
     """Looks at the first file of each pattern, so that a mistake is found before any work.
 
     Args:
@@ -178,18 +178,25 @@ def check_readers(
       read_sessions: reads the sessions.
       needed: columns of the sessions that must be there beside the required ones.
 
+    Returns:
+      What `check_inputs` says of each of these files.
+
     Raises:
       JobError: see `check_inputs`.
     """
     participants = read_messages.participants
     names = ColumnNames.of("messages", read_messages.columns, participants is not None)
-    check_inputs(read_messages.patterns, names)
-    check_inputs(read_sessions.patterns, ColumnNames.of("sessions", read_sessions.columns), needed)
+    sessions = ColumnNames.of("sessions", read_sessions.columns)
     channels = ColumnNames.of("channels", read_sessions.channel_columns)
-    check_inputs(read_sessions.channels, channels)
+    lines = [
+        *check_inputs(read_messages.patterns, names),
+        *check_inputs(read_sessions.patterns, sessions, needed),
+        *check_inputs(read_sessions.channels, channels),
+    ]
     if participants is not None:
         named = ColumnNames.of("participants", participants.columns)
-        check_inputs(participants.patterns, named)
+        lines += check_inputs(participants.patterns, named)
+    return lines
 
 
 def is_within(path: str, top: str) -> bool:
@@ -212,78 +219,3 @@ def check_local_file(option: str, path: str, within: str | None = None) -> None:
         raise UsageError(f"--{option} {path}: {parent} can't be written")
     if os.path.isdir(path):
         raise UsageError(f"--{option} {path}: is a directory; name a file")
-
-
-def time_zone(text: str) -> str:
-    """The type of an option for a time zone: its IANA name."""
-    known = zoneinfo.available_timezones()
-    try:
-        if text not in known:
-            raise ValueError
-        # Arrow has a list of its own.
-        pc.local_timestamp(pa.array([0], pa.timestamp("us", text)))
-    except (ValueError, pa.ArrowException):
-        near = difflib.get_close_matches(text, sorted(known), 1)
-        hint = f"; did you mean {near[0]}?" if near else ", such as Europe/Berlin or UTC"
-        raise argparse.ArgumentTypeError(f"{text!r} is no IANA time zone{hint}") from None
-    return text
-
-
-def _ratio(text: str) -> float:
-    """The type of an option for a share."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
-    return value
-
-
-def _seconds(text: str) -> int:
-    """The type of an option for a number of seconds."""
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds")
-    return int(text)
-
-
-def _instant(text: str) -> int:
-    """The type of an option for a date or an instant: microseconds since the epoch, UTC."""
-    full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
-    (micros,) = to_instants(pa.array([full])).to_pylist()
-    if micros is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a date (2024-10-02) nor an instant (2024-10-02T12:00:00Z)"
-        )
-    return micros
-
-
-def instant_text(micros: int) -> str:
-    """An instant as the options for ranges take it, such as `2024-10-02T00:00:00Z`."""
-    at = EPOCH.replace(tzinfo=None) + datetime.timedelta(microseconds=micros)
-    return f"{at.isoformat()}Z"
-
-
-def columns_of(given: Sequence[str] | None, kind: str) -> dict[str, str]:
-    """The columns that an option maps, as `{canonical name: their name}`.
-
-    Args:
-      given: the values of the option, such as `session_id=Session__c,sent_at=Sent.At`, which add up.
-      kind: the beginning of the option's name, such as `message`.
-
-    Raises:
-      UsageError: a pair without `=`, a canonical name that is unknown or mapped twice.
-    """
-    columns: dict[str, str] = {}
-    for pair in (pair for text in given or () for pair in text.split(",")):
-        name, equals, theirs = (part.strip() for part in pair.partition("="))
-        if not (name and equals and theirs):
-            raise UsageError(f"--{kind}_columns: {pair!r} is not of the form name=Their.Name")
-        if name in columns:
-            raise UsageError(f"--{kind}_columns: {name} is mapped twice")
-        columns[name] = theirs
-    try:
-        ColumnNames.of(f"{kind}s", columns)
-    except JobError as error:
-        raise UsageError(f"--{kind}_columns: {error}") from None
-    return columns

@@ -58,6 +58,7 @@ def parser() -> Parser:
         help="file that --summary of session-metrics has written: the page then shows what was "
         "rejected, and why",
     )
+    options.add_verbose(parser)
     return parser
 
 
@@ -71,12 +72,13 @@ def parse(argv: Sequence[str]) -> Job:
     args, beam_options = parse_words(parser(), argv, ["summaries", "output"])
     options.check_local_file("output", args.output)
     counts = _read_counts(args.counts) if args.counts else None
-    check_inputs(args.summaries, ColumnNames.of("summaries"))
+    said = check_inputs(args.summaries, ColumnNames.of("summaries"))
     _check_once(args.summaries)
     return Job(
         beam_options=beam_options,
         files=[args.output],
         published_in=args.output,
+        said=said if args.verbose else (),
         read_summaries=ReadSummaries(tuple(args.summaries)),
         report_page=ReportPage(args.output, args.report_time_zone or "UTC"),
         counts=counts,

@@ -43,6 +43,7 @@ class Job:
       files: the files that are written after the outputs.
       tables: the BigQuery tables whose rows are replaced.
       published_in: where the output is, once published, in words.
+      said: the lines that are printed before the run.
     """
 
     beam_options: PipelineOptions
@@ -50,6 +51,7 @@ class Job:
     files: Sequence[str] = ()
     tables: Sequence[str] = ()
     published_in: str
+    said: Sequence[str] = ()
 
     @property
     def runs_here(self) -> bool:
@@ -107,6 +109,8 @@ def run_job(
     prepared = PreparedOutputs(())
     try:
         job = parse(sys.argv[1:] if argv is None else argv)
+        for line in job.said:
+            out.print(line, markup=False)
         prepared = PreparedOutputs(() if job.is_dry_run else job.outputs)
         with prepared:
             for path in () if job.is_dry_run else job.files:

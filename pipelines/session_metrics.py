@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from rich.console import Console
 
-from pipelines import console, options, running
+from pipelines import console, option_values, options, running
 from pipelines.command_line import Parser, UsageError, is_table_name, parse_words
 from schemas import metric_types
 from transforms import (
@@ -124,6 +124,7 @@ def parser() -> Parser:
         "channel type",
     )
     options.add_time_zone(out)
+    options.add_verbose(out)
     options.add_ranges(parser)
     rules = parser.add_argument_group("rules")
     options.add_session_lead(rules)
@@ -154,7 +155,7 @@ def parse(argv: Sequence[str]) -> Job:
         summarize=write_metrics.summaries is not None or write_metrics.report is not None,
     )
     needed = [column for name in args.metrics if (column := METRICS[name].needs)]
-    options.check_readers(read_messages, read_sessions, needed)
+    said = options.check_readers(read_messages, read_sessions, needed)
     for table in write_metrics.tables:
         table.check()
     return Job(
@@ -163,6 +164,7 @@ def parse(argv: Sequence[str]) -> Job:
         files=write_metrics.files_beside,
         tables=[str(one.table) for one in write_metrics.tables],
         published_in=write_metrics.shown,
+        said=said if args.verbose else (),
         read_messages=read_messages,
         read_sessions=read_sessions,
         compute_metrics=compute_metrics,
@@ -241,7 +243,7 @@ def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
     if args.report == args.summary:
         raise UsageError(f"--report {args.report}: is the file of --summary, too")
     asked = [
-        f"{name.removesuffix('_us')}={options.instant_text(micros)}"
+        f"{name.removesuffix('_us')}={option_values.instant_text(micros)}"
         for name, micros in options.ranges_us(args).items()
         if micros is not None
     ]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from pipelines import options, session_metrics
+from pipelines import option_values, session_metrics
 from tests.support.cli import ROOT
 from tests.support.dataflow import (
     DOCKERFILE,
@@ -62,7 +62,7 @@ def option(name: str) -> Any:
 
 
 def test_template_has_every_option():
-    names = {action.dest for action in session_metrics.parser()._actions} - {"help"}
+    names = {action.dest for action in session_metrics.parser()._actions} - {"help", "verbose"}
     assert set(PARAMETERS) == names | {"sdk_container_image"}
     required = {name for name, parameter in PARAMETERS.items() if not parameter["isOptional"]}
     assert required == {"messages", "sessions", "sdk_container_image"}
@@ -164,7 +164,7 @@ def test_values_of_a_parameter(name):
         args = session_metrics.parser().parse_args([f"--{name}={value}"])
         assert getattr(args, name) not in (None, [])
         if name.endswith("_columns"):
-            assert options.columns_of(value, name.removesuffix("_columns"))
+            assert option_values.columns_of([value], name.removesuffix("_columns"))
         if name == "output_table":
             assert parse_table(value)
 

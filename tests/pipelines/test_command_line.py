@@ -25,7 +25,8 @@ BAD = {
         "--messages @s.csv",
         "@s.csv: no column for message_id, sent_at, sender_role of the messages; found: session_id, "
         "status, ended_at, platform_type, created_at, modified_at. Map them with --message_columns "
-        "message_id=Their.Name,sent_at=Their.Name,sender_role=Their.Name",
+        "message_id=Their.Name,sent_at=Their.Name,sender_role=Their.Name (optional, and not found "
+        "either: conversation_id, sent_at_ms, participant_id, entry_type, sequence, deleted)",
     ),
     "no Parquet": ("--sessions @not.parquet", "@not.parquet: can't be read: "),
     "a truncated Parquet": ("--sessions @cut.parquet", "@cut.parquet: can't be read: "),
@@ -82,6 +83,11 @@ BAD = {
         "--message_columns: sequence is mapped twice",
     ),
     "a mapping of nothing": ("--message_columns =a", "'=a' is not of the form name=Their.Name"),
+    "a mapping to what is not there": (
+        "--message_columns entry_type=EntryTyp",
+        "@m.csv: no column EntryTyp, to which --message_columns maps entry_type (did you mean "
+        "entry_type?); found: session_id, message_id, sent_at, sender_role, entry_type",
+    ),
     "a mapping that is none": ("--session_columns status", "'status' is not of the form name="),
     "an empty range": (
         "--closed_from 2024-10-02 --closed_until 2024-10-02",
@@ -136,6 +142,25 @@ def test_values_of_an_option_that_is_given_again_are_added(small, run):
     columns = "session_id=k,sent_at=when --message_columns sender_role=who,message_id=no"
     assert run(f"{more} --messages @n.csv --messages @w.csv --message_columns {columns}")[0] == 0
     assert values(output_bytes(small / "out")) == {"a": [1, 30, 0, 1, 30, 0], "b": [0] * 6}
+
+
+def test_verbose(small, run):
+    """Which columns were found, for each input, before the run."""
+    put(small / "c.csv", "ID,Platform Type")
+    status, err = run("--verbose --channels @c.csv --message_columns sequence=message_id")
+    assert status == 0
+    assert err.splitlines()[:3] == [
+        f"{small}/m.csv: messages with session_id=session_id, message_id=message_id, sent_at=sent_at, "
+        "sender_role=sender_role, entry_type=entry_type, sequence=message_id; not found: "
+        "conversation_id, sent_at_ms, participant_id, deleted",
+        f"{small}/s.csv: sessions with session_id=session_id, status=status, "
+        "platform_type=platform_type, ended_at=ended_at, created_at=created_at, "
+        "modified_at=modified_at; not found: conversation_id, conversation_identifier, channel_type, "
+        "channel_id, started_at, accepted_at, routed_at, deleted, agent_message_count, "
+        "end_user_message_count",
+        f"{small}/c.csv: channels with channel_id=ID, platform_type=Platform Type; not found: none",
+    ]
+    assert err.splitlines()[3].startswith("messages read ")
 
 
 def test_a_launcher_may_repeat_an_option_of_beam(small, run):

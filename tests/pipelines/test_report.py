@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import options, report, session_metrics
+from pipelines import option_values, report, session_metrics
 from schemas import aliases, arrow_schema
 from tests.support.cli import ROOT, RUNNER, call_main
 from tests.support.page import Page
@@ -175,7 +175,7 @@ def test_help_says_what_there_is(capsys):
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata", "Etc/GMT+5", "EST5EDT"])
 def test_time_zones(zone):
-    assert options.time_zone(zone) == zone
+    assert option_values.time_zone(zone) == zone
 
 
 # The page of a run

@@ -18,7 +18,7 @@ from transforms.reading.messages import normalize_messages, normalize_participan
 from transforms.reading.names import FILE_NAME, ColumnNames
 from transforms.reading.records import normalize_records, normalize_summaries
 from transforms.reading.sessions import normalize_channels, normalize_sessions
-from transforms.reading.tables import Stream, check_table_columns, open_streams, read_stream
+from transforms.reading.tables import Stream, columns_of_table, open_streams, read_stream
 
 _NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
     "messages": normalize_messages,
@@ -70,7 +70,7 @@ class Input:
             yield [FilePart(names, pattern, stream) for stream in streams], num_bytes
             return
         for path, size in match(pattern):
-            names = _names_of(path, self.names) or self.names
+            names = _names_of(path, self.names)
             file_format = format_of(path)
             try:
                 with open_input(path) as file:
@@ -124,7 +124,9 @@ class Input:
         return raw, found._replace(counts={**found.counts, **pages})
 
 
-def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()) -> None:
+def check_inputs(
+    patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()
+) -> list[str]:
     """Looks at each pattern's first file that has rows, so that a mistake is found before any work.
 
     Args:
@@ -132,34 +134,51 @@ def check_inputs(patterns: Sequence[str], names: ColumnNames, needed: Collection
       names: the names of the columns.
       needed: columns that must be there beside the required ones.
 
+    Returns:
+      For each of these files a line that says under which names it has the columns.
+
     Raises:
       JobError: a pattern without files, an unknown format, an unreadable file, no such table, a
-        missing column.
+        missing column, or a mapped one that none of these files has.
     """
+    found: dict[str, list[str] | None] = {}
     for pattern in patterns:
         if is_table(pattern):
-            check_table_columns(pattern, names, needed)
+            found[pattern] = columns_of_table(pattern)
             continue
         paths = [path for path, _ in match(pattern)]
         for path in paths:
             format_of(path)
         # An empty file has no names.
-        next(filter(None, (_names_of(path, names, needed) for path in paths)), None)
+        named = ((path, _columns_of_file(path)) for path in paths)
+        first, columns = next((one for one in named if one[1] is not None), (paths[0], None))
+        found[first] = columns
+    with_rows = {source: columns for source, columns in found.items() if columns is not None}
+    # A file of JSON without a row has no names, and may have any.
+    if len(with_rows) == len(found):
+        names.check_mapped(with_rows)
+    for source, columns in with_rows.items():
+        names.check(columns, source, needed)
+    return [
+        f"{source}: {names.kind} without a row" if columns is None else names.tell(columns, source)
+        for source, columns in found.items()
+    ]
 
 
-def _names_of(path: str, names: ColumnNames, needed: Collection[str] = ()) -> ColumnNames | None:
-    """The names that a file has for the columns, None if it has no row that would have any.
+def _names_of(path: str, names: ColumnNames) -> ColumnNames:
+    """The names that a file has for the columns; raises InputError where one is missing."""
+    found = _columns_of_file(path)
+    if found is None:
+        return names
+    names.check(found, path)
+    return names.resolve(found, path, format_of(path).rows_differ)
 
-    Raises:
-      InputError: one is missing, or the file can't be read.
-    """
+
+def _columns_of_file(path: str) -> list[str] | None:
+    """The columns of a file, nested ones with dots; None if it has no row that could name them."""
     file_format = format_of(path)
     try:
         with open_input(path) as file:
-            found = file_format.names(file)
+            return file_format.names(file)
     except UNREADABLE as error:
         raise explain(path, error) from error
-    if found is None:
-        return None
-    names.check(found, path, needed)
-    return names.resolve(found, path, file_format.rows_differ)

@@ -2,6 +2,8 @@
 
 import collections
 import dataclasses
+import difflib
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -11,7 +13,14 @@ from transforms.errors import InputError
 FILE_NAME = "@file"
 """In place of a column's name: the value is the name of the file, without folders and suffixes."""
 
-_NAME = re.compile(r"[A-Za-z_][\w. ]{0,79}", re.ASCII)
+_KINDS = ("messages", "sessions", "participants", "channels", "records", "summaries")
+
+_MOST_SHOWN = 100
+
+# What a row has and no header: an id, an instant, a number, an address, a text of many words.
+_OF_A_ROW = re.compile(r"^[^\w\s]|^\d|(\d\D*){4}|@|.{61}")
+
+_NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 
 _DECORATION = re.compile(r"^(ssot__|std__)|__c$")
 
@@ -29,6 +38,48 @@ def fold(name: str) -> str:
     return ".".join(re.sub(r"[_\s]", "", part) for part in parts)
 
 
+def shown(found: Iterable[str]) -> str:
+    """The columns of a file for a message: all of them, if they are sure to be names.
+
+    A file without a header has a row in its place, and in that a customer's words. Two names that are
+    known make a header of it. Otherwise nothing of what looks like a row is shown, and of the rest what
+    has no blanks; a known name always is.
+
+        Messaging Session ID, Status, Team name     all three
+        Chat, When, Team name                       Chat, When
+        0Mwbb000007MGoT, Status, It is lost         Status
+    """
+    names = list(found)
+    kept = _sure_names(names)
+    text = ", ".join(" ".join(name.split())[:80] or "''" for name in kept[:_MOST_SHOWN])
+    if len(kept) > _MOST_SHOWN:
+        text += f" and {len(kept) - _MOST_SHOWN} more"
+    if hidden := len(names) - len(kept):
+        text += f"{' and ' if kept else ''}{hidden} not shown, for they may be values of a row"
+    return text or "none"
+
+
+def _sure_names(found: Sequence[str]) -> list[str]:
+    """The columns of a file that may be shown."""
+    known = [name for name in found if _is_known(name)]
+    if len({fold(name) for name in known}) > 1:
+        return list(found)
+    if any(_OF_A_ROW.search(name.strip()) for name in found):
+        return known
+    return [name for name in found if name in known or _NAME.fullmatch(name)]
+
+
+def _is_known(name: str) -> bool:
+    """Whether any input may have a column of that name, or an envelope with it inside."""
+    return not {fold(name), fold(name.partition(".")[2])}.isdisjoint(_known_names())
+
+
+@functools.cache
+def _known_names() -> frozenset[str]:
+    columns = (entry["names"] for kind in _KINDS for entry in aliases(kind).values())
+    return frozenset(fold(name) for names in columns for name in names)
+
+
 @dataclasses.dataclass(frozen=True)
 class ColumnNames:
     """The names under which an input has the canonical columns, each in order of preference.
@@ -41,11 +92,13 @@ class ColumnNames:
       kind: which input: `messages`, `sessions`, `participants`, `channels`, `records` or `summaries`.
       names: for each canonical column its names.
       stand_ins: the columns that may stand in for a required one, as `or` of the alias table says.
+      mapped: the columns that the caller has mapped.
     """
 
     kind: str
     names: Mapping[str, tuple[str, ...]]
     stand_ins: Collection[str] = ("conversation_id",)
+    mapped: Collection[str] = ()
 
     @classmethod
     def of(
@@ -70,7 +123,7 @@ class ColumnNames:
                 )
             known[column] = (name,)
         stand_ins = ("conversation_id", *(["participant_id"] if has_participants else []))
-        return cls(kind, known, stand_ins)
+        return cls(kind, known, stand_ins, tuple(mapping or ()))
 
     def all(self) -> list[str]:
         """The names of all columns, each name once."""
@@ -135,9 +188,6 @@ class ColumnNames:
         }
         if not missing:
             return
-        # A file without a header has a row in its place, and in that a customer's words.
-        shown = ", ".join(name for name in found[:40] if _NAME.fullmatch(name))
-        shown += ", ..." if len(found) > 40 else ""
         said = [
             f"{column} or {other}" if other in self.stand_ins else column
             for column, other in missing.items()
@@ -147,11 +197,56 @@ class ColumnNames:
             hint = ". Its messages name participants: give them with --participants"
         elif self.kind in ("messages", "sessions", "participants", "channels"):
             mapped = ",".join(f"{column}=Their.Name" for column in missing)
-            hint = f". Map them with --{self.kind.rstrip('s')}_columns {mapped}"
+            hint = f". Map them with {self._option} {mapped}"
+        named = [*needed, *(other for other in missing.values() if other in self.stand_ins)]
+        optional = self._optional(there, named)
+        if optional and found:
+            hint += f" (optional, and not found either: {', '.join(optional)})"
         raise InputError(
-            f"{source}: no column for {', '.join(said)} of the {self.kind}; found: "
-            f"{shown or 'none'}{hint}"
+            f"{source}: no column for {', '.join(said)} of the {self.kind}; found: {shown(found)}{hint}"
         )
+
+    def check_mapped(self, files: Mapping[str, Sequence[str]]) -> None:
+        """Checks that each column that is mapped is there, also an optional one.
+
+        Args:
+          files: the columns of each file that was looked at.
+
+        Raises:
+          InputError: none of the files has the name to which a column is mapped.
+        """
+        there = [self.resolve(found, source, False).names for source, found in files.items()]
+        absent = [one for one in self.mapped if not any(names[one] for names in there)]
+        if not absent or not files:
+            return
+        found = list(dict.fromkeys(name for names in files.values() for name in names))
+        by_fold = {fold(name): name for name in _sure_names(found)}
+        said = []
+        for column in absent:
+            (name,) = self.names[column]
+            near = difflib.get_close_matches(fold(name), by_fold, 1, 0.7)
+            hint = f" (did you mean {by_fold[near[0]]}?)" if near else ""
+            said.append(f"no column {name}, to which {self._option} maps {column}{hint}")
+        raise InputError(f"{', '.join(files)}: {'; '.join(said)}; found: {shown(found)}")
+
+    def tell(self, found: Sequence[str], source: str) -> str:
+        """A line that says under which names a file has the columns, and which it does not have."""
+        there = {c: n for c, n in self.resolve(found, source, False).names.items() if n}
+        pairs = ", ".join(f"{column}={'|'.join(names)}" for column, names in there.items())
+        absent = ", ".join(self._optional(there, ())) or "none"
+        return f"{source}: {self.kind} with {pairs or 'no column'}; not found: {absent}"
+
+    @property
+    def _option(self) -> str:
+        return f"--{self.kind.rstrip('s')}_columns"
+
+    def _optional(self, there: Collection[str], named: Collection[str | None]) -> list[str]:
+        """The optional columns that are neither there nor named."""
+        return [
+            column
+            for column, entry in aliases(self.kind).items()
+            if not entry["required"] and column not in there and column not in named
+        ]
 
 
 class _Spellings:

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,18 +52,16 @@ class Stream(NamedTuple):
     schema: bytes
 
 
-def check_table_columns(pattern: str, names: ColumnNames, needed: Collection[str] = ()) -> None:
-    """Checks that a table has the columns that it must have.
+def columns_of_table(pattern: str) -> list[str]:
+    """The columns of a table, nested ones with dots.
 
     Args:
       pattern: `bigquery:PROJECT.DATASET.TABLE`.
-      names: the names of the columns.
-      needed: columns that must be there beside the required ones.
 
     Raises:
-      JobError: there is no such table, it can't be read or lacks a column.
+      JobError: there is no such table, or it can't be read.
     """
-    names.check(list(_columns(pattern)[1]), pattern, needed)
+    return list(_columns(pattern)[1])
 
 
 def open_streams(

@@ -8,7 +8,7 @@ from schemas import aliases, envelopes
 from tests.support.raw_rows import MESSAGE, NOON, messages, one
 from transforms.batches import AGENT
 from transforms.errors import InputError
-from transforms.reading.names import FILE_NAME, ColumnNames, fold
+from transforms.reading.names import FILE_NAME, ColumnNames, fold, shown
 
 DELETED = ["deleted", "IsDeleted", "_fivetran_deleted", "_sdc_deleted_at", "_ab_cdc_deleted_at"]
 
@@ -327,7 +327,10 @@ def told(*found, kind="messages", needed=(), has_participants=False):
 def test_missing_columns_are_told_with_what_to_do():
     assert told("Id", "Status", "Foo", kind="sessions") == (
         "f: no column for ended_at of the sessions; found: Id, Status, Foo. "
-        "Map them with --session_columns ended_at=Their.Name"
+        "Map them with --session_columns ended_at=Their.Name (optional, and not found either: "
+        "conversation_id, conversation_identifier, channel_type, platform_type, channel_id, "
+        "started_at, created_at, modified_at, accepted_at, routed_at, deleted, agent_message_count, "
+        "end_user_message_count)"
     )
     assert told("Id", kind="participants") == (
         "f: no column for sender_role of the participants; found: Id. "
@@ -339,8 +342,8 @@ def test_missing_columns_are_told_with_what_to_do():
     )
     assert told("session_id", kind="records").endswith("of the records; found: session_id")
     assert ": none. Map them with --message_columns session_id=Their.Name,message_id=" in told()
-    assert ": c0, c1, c2, " in told(*(f"c{i}" for i in range(50)))
-    assert ", c39, .... Map them" in told(*(f"c{i}" for i in range(50)))
+    assert ", c98, c99. Map them" in told(*(f"c{i}" for i in range(100)))
+    assert ", c98, c99 and 20 more. Map them" in told(*(f"c{i}" for i in range(120)))
 
 
 def test_a_needed_column_is_a_required_one():
@@ -355,7 +358,8 @@ def test_a_conversation_may_stand_in_for_a_session():
     ColumnNames.of("messages").check(["Conversation ID", "Id", "sent_at", "role"], "f")
     assert told("Id", "sent_at", "role") == (
         "f: no column for session_id or conversation_id of the messages; found: Id, sent_at, role. "
-        "Map them with --message_columns session_id=Their.Name"
+        "Map them with --message_columns session_id=Their.Name (optional, and not found either: "
+        "sent_at_ms, participant_id, entry_type, sequence, deleted)"
     )
 
 
@@ -364,13 +368,103 @@ def test_a_participant_may_stand_in_for_a_role_where_participants_are_read():
     ColumnNames.of("messages", None, True).check(found, "f")
     assert told(*found) == (
         "f: no column for sender_role of the messages; found: ConversationId, Id, sent_at, "
-        "EngagementParticipantId. Its messages name participants: give them with --participants"
+        "EngagementParticipantId. Its messages name participants: give them with --participants "
+        "(optional, and not found either: sent_at_ms, entry_type, sequence, deleted)"
     )
     assert told(*found[:3], has_participants=True) == (
         "f: no column for sender_role or participant_id of the messages; found: ConversationId, Id, "
-        "sent_at. Map them with --message_columns sender_role=Their.Name"
+        "sent_at. Map them with --message_columns sender_role=Their.Name (optional, and not found "
+        "either: sent_at_ms, entry_type, sequence, deleted)"
     )
 
 
-def test_a_row_in_place_of_a_header_is_not_shown():
-    assert "card" not in told("0Mwx", "I lost my card, help", "EndUser")
+HIDDEN = "not shown, for they may be values of a row"
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([], "none"),
+        # Two known names of any input make a header: labels of a report.
+        (["Messaging Session ID", "Status", "Start  Time", "My (own) 2024 label", ""],
+         "Messaging Session ID, Status, Start Time, My (own) 2024 label, ''"),
+        (["_airbyte_data.Id", "_airbyte_data.Status", "my label"],
+         "_airbyte_data.Id, _airbyte_data.Status, my label"),
+        # Names of somebody's own.
+        (["chat", "Who", "when.at", "no_1"], "chat, Who, when.at, no_1"),
+        (["chat", "Who", "Sent by", "Größe"], f"chat, Who and 2 {HIDDEN}"),
+        # One of the known names may be a word of a message.
+        (["status", "Status", "Help me", "please"], f"status, Status, please and 1 {HIDDEN}"),
+        (["a" * 60, "a"], f"{'a' * 60}, a"),
+        # Rows.
+        (["0Mwbb000007MGoT", "m", "2024-10-02T12:00:00Z", "Agent", "I lost my card"], f"5 {HIDDEN}"),
+        (["a", "1", "Agent", "help", "status"], f"status and 4 {HIDDEN}"),
+        (["chat", "me@example.com", "help"], f"3 {HIDDEN}"),
+        (["chat", "ID-2-17-3", "help"], f"3 {HIDDEN}"),
+        (["chat", "a" * 61], f"2 {HIDDEN}"),
+        (["chat", "(yes", "no"], f"3 {HIDDEN}"),
+    ],
+)  # fmt: skip
+def test_which_columns_are_shown(found, text):
+    """All, unless a row with a customer's words may be in the place of the header."""
+    assert shown(found) == text
+    if found:
+        assert f"; found: {text}. Map them with " in told(*found)
+
+
+# What is mapped must be there.
+
+
+def told_of_mapping(mapping, kind="messages", **files):
+    with pytest.raises(InputError) as caught:
+        ColumnNames.of(kind, mapping).check_mapped(files)
+    return str(caught.value)
+
+
+def test_a_column_that_is_mapped_to_a_name_that_is_not_there():
+    found = ["Id", "ActorType", "EntryType", "I lost my card"]
+    assert told_of_mapping({"entry_type": "EntryTyp"}, f=found) == (
+        "f: no column EntryTyp, to which --message_columns maps entry_type (did you mean EntryType?); "
+        "found: Id, ActorType, EntryType, I lost my card"
+    )
+    assert told_of_mapping({"entry_type": "zz", "sent_at": "Sent"}, f=["a", "sent"], g=["b"]) == (
+        "f, g: no column zz, to which --message_columns maps entry_type; found: a, sent, b"
+    )
+    assert told_of_mapping(
+        {"modified_at": "Changed", "status": "x"}, "sessions", f=["CHANGED_ON"]
+    ) == (
+        "f: no column Changed, to which --session_columns maps modified_at (did you mean CHANGED_ON?); "
+        "no column x, to which --session_columns maps status; found: CHANGED_ON"
+    )
+    row = ["0Mwbb000007MGoT", "EntryTyp2", "I lost my card"]
+    assert told_of_mapping({"entry_type": "EntryTyp"}, f=row).endswith(f"; found: 3 {HIDDEN}")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Kind", ["a", "KIND"]),
+        ("entry.kind", ["a", "entry"]),
+        ("entry.kind", ["a", "entry", "entry.Kind"]),
+        ("kind", ["_airbyte_data"]),
+        ("kind", ["conversationEntry.kind"]),
+        (FILE_NAME, ["a"]),
+    ],
+)
+def test_a_mapped_name_in_another_place_is_there(name, found):
+    names = ColumnNames.of("messages", {"entry_type": name})
+    names.check_mapped({"f": found})
+    names.check_mapped({"f": ["a"], "g": found})
+    names.check_mapped({})
+    ColumnNames.of("messages").check_mapped({"f": ["a"]})
+
+
+def test_what_was_found_is_told():
+    names = ColumnNames.of("participants", {"sender_role": "Kind"})
+    assert names.tell(["ID", "kind"], "f") == (
+        "f: participants with participant_id=ID, sender_role=kind; not found: none"
+    )
+    assert ColumnNames.of("messages").tell(["IDENTIFIER", "Id", "sender"], "f") == (
+        "f: messages with message_id=IDENTIFIER|Id, sender_role=sender.role; not found: "
+        "conversation_id, sent_at_ms, participant_id, entry_type, sequence, deleted"
+    )

@@ -212,7 +212,8 @@ def test_participants_that_are_not_read(tmp_path):
     path = write_csv(tmp_path / "m.csv", rows)
     assert failure(path) == (
         f"{path}: no column for sender_role of the messages; found: ConversationId, Id, EntryTime, "
-        "EngagementParticipantId. Its messages name participants: give them with --participants"
+        "EngagementParticipantId. Its messages name participants: give them with --participants "
+        "(optional, and not found either: sent_at_ms, entry_type, sequence, deleted)"
     )
 
 
@@ -290,7 +291,8 @@ def test_what_is_wrong_with_an_input_is_one_line(tmp_path):
     lacking = write_csv(tmp_path / "lacking.csv", [{"session_id": "s", "Id": "m"}])
     assert failure(lacking) == (
         f"{lacking}: no column for sent_at, sender_role of the messages; found: session_id, Id. "
-        "Map them with --message_columns sent_at=Their.Name,sender_role=Their.Name"
+        "Map them with --message_columns sent_at=Their.Name,sender_role=Their.Name (optional, and not "
+        "found either: conversation_id, sent_at_ms, participant_id, entry_type, sequence, deleted)"
     )
     none = str(tmp_path / "none*.csv")
     assert failure(good, none) == f"{none}: no such file"
@@ -301,7 +303,11 @@ def test_check_inputs(tmp_path):
     good = write_lines(tmp_path / "good.jsonl", MESSAGES)
     empty = tmp_path / "empty.jsonl"
     empty.touch()
-    check_inputs([good, str(empty), str(tmp_path / "*.jsonl")], names)
+    lines = check_inputs([good, str(empty), str(tmp_path / "*.jsonl")], names)
+    assert lines == [
+        f"{empty}: messages without a row" if path == str(empty) else names.tell(list(row), path)
+        for path, row in ((good, MESSAGES[0]), (str(empty), {}))
+    ]
 
     def told(pattern):
         with pytest.raises(InputError) as caught:
@@ -341,6 +347,27 @@ def test_pages_that_say_that_more_follow_are_counted(tmp_path, small):
     (tmp_path / "s.json").write_text(json.dumps({"conversationEntries": SESSIONS, "hasMore": True}))
     counts = run(ReadSessions([str(tmp_path / "s.json")], assume_platform="Enhanced"))[2]
     assert counts == {"sessions_read": 4, "pages_with_more_of_sessions": 1}
+
+
+def test_a_mapped_column_is_looked_for_in_the_first_file_of_each_pattern(tmp_path):
+    row = {"session_id": "s", "Id": "m", "sent_at": "2024-10-02T12:00:00Z", "role": "Agent"}
+    first = write_csv(tmp_path / "a1.csv", [row])
+    second = write_lines(tmp_path / "a2.jsonl", [{**row, "Kind": "Text"}])
+    names = ColumnNames.of("messages", {"entry_type": "kind"})
+    with pytest.raises(InputError) as caught:
+        check_inputs([str(tmp_path / "a*")], names)
+    assert str(caught.value) == (
+        f"{first}: no column kind, to which --message_columns maps entry_type; found: session_id, Id, "
+        "sent_at, role"
+    )
+    assert "entry_type=Kind;" in check_inputs([first, second], names)[1]
+    # JSON without a row may have any column.
+    (tmp_path / "b.jsonl").touch()
+    check_inputs([first, str(tmp_path / "b.jsonl")], names)
+    # The first MiB of lines is looked at.
+    late = [row] * 20_000 + [{**row, "kind": "Text"}]
+    with pytest.raises(InputError, match="no column kind, "):
+        check_inputs([write_lines(tmp_path / "c.jsonl", late)], names)
 
 
 def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):

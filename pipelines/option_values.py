@@ -1,0 +1,94 @@
+"""The values of options, made of the text of a command line; an error says what is wrong with it."""
+
+import argparse
+import datetime
+import difflib
+import re
+import zoneinfo
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.command_line import UsageError
+from transforms.errors import JobError
+from transforms.instants import EPOCH
+from transforms.reading.names import ColumnNames
+from transforms.reading.timestamps import to_instants
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def time_zone(text: str) -> str:
+    """The type of an option for a time zone: its IANA name."""
+    known = zoneinfo.available_timezones()
+    try:
+        if text not in known:
+            raise ValueError
+        # Arrow has a list of its own.
+        pc.local_timestamp(pa.array([0], pa.timestamp("us", text)))
+    except (ValueError, pa.ArrowException):
+        near = difflib.get_close_matches(text, sorted(known), 1)
+        hint = f"; did you mean {near[0]}?" if near else ", such as Europe/Berlin or UTC"
+        raise argparse.ArgumentTypeError(f"{text!r} is no IANA time zone{hint}") from None
+    return text
+
+
+def ratio(text: str) -> float:
+    """The type of an option for a share."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+    return value
+
+
+def seconds(text: str) -> int:
+    """The type of an option for a number of seconds."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of seconds")
+    return int(text)
+
+
+def instant(text: str) -> int:
+    """The type of an option for a date or an instant: microseconds since the epoch, UTC."""
+    full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
+    (micros,) = to_instants(pa.array([full])).to_pylist()
+    if micros is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a date (2024-10-02) nor an instant (2024-10-02T12:00:00Z)"
+        )
+    return micros
+
+
+def instant_text(micros: int) -> str:
+    """An instant as the options for ranges take it, such as `2024-10-02T00:00:00Z`."""
+    at = EPOCH.replace(tzinfo=None) + datetime.timedelta(microseconds=micros)
+    return f"{at.isoformat()}Z"
+
+
+def columns_of(given: Sequence[str] | None, kind: str) -> dict[str, str]:
+    """The columns that an option maps, as `{canonical name: their name}`.
+
+    Args:
+      given: the values of the option, such as `session_id=Session__c,sent_at=Sent.At`, which add up.
+      kind: the beginning of the option's name, such as `message`.
+
+    Raises:
+      UsageError: a pair without `=`, a canonical name that is unknown or mapped twice.
+    """
+    columns: dict[str, str] = {}
+    for pair in (pair for text in given or () for pair in text.split(",")):
+        name, equals, theirs = (part.strip() for part in pair.partition("="))
+        if not (name and equals and theirs):
+            raise UsageError(f"--{kind}_columns: {pair!r} is not of the form name=Their.Name")
+        if name in columns:
+            raise UsageError(f"--{kind}_columns: {name} is mapped twice")
+        columns[name] = theirs
+    try:
+        ColumnNames.of(f"{kind}s", columns)
+    except JobError as error:
+        raise UsageError(f"--{kind}_columns: {error}") from None
+    return columns
