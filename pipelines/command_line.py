@@ -1,6 +1,7 @@
 """A command line: the options of a job beside those of Beam."""
 
 import argparse
+import contextlib
 import difflib
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -22,6 +23,15 @@ from transforms.files import is_local
 
 LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
 """The runners whose workers are on this machine, in lower case."""
+
+SUBMITTING_RUNNERS = (
+    "prismrunner",
+    "portablerunner",
+    "flinkrunner",
+    "sparkrunner",
+    "kafkastreamsrunner",
+)
+"""The runners, in lower case, that begin no work before they have submitted a job to a server."""
 
 _GIVEN = "_given"
 """The attribute of a namespace with the values of the options that a command line has given so far."""
@@ -48,6 +58,11 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.register("action", None, _Store)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Prints the help, if anybody reads it."""
+        with contextlib.suppress(OSError):
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError."""
@@ -144,8 +159,9 @@ def _beam_options(words: Sequence[str], args: argparse.Namespace) -> PipelineOpt
     setup.save_main_session = bool(setup.save_main_session)
     try:
         beam.Pipeline(options=options)
-    except (ValueError, ImportError) as error:
-        raise UsageError(" ".join(str(error).split())) from None
+    # Each runner has errors of its own for options that it can't follow.
+    except Exception as error:
+        raise refusal(options, error) from None
     if runner_of(options) in LOCAL_RUNNERS:
         # What a worker in this process logs would drown the lines of the job.
         worker = options.view_as(WorkerOptions)
@@ -157,9 +173,20 @@ def _beam_options(words: Sequence[str], args: argparse.Namespace) -> PipelineOpt
     return options
 
 
+def refusal(options: PipelineOptions, error: Exception) -> UsageError:
+    """The error, one line, for what a runner says of its options."""
+    runner = options.view_as(StandardOptions).runner or "DirectRunner"
+    line = " ".join(str(error).split()) or type(error).__name__
+    return UsageError(line if runner in line else f"--runner {runner}: {line}")
+
+
 def _refuse_threads(options: PipelineOptions) -> None:
-    """Raises UsageError for the one mode of the local runners that loses rows."""
+    """Raises UsageError for the one mode of the local runners that loses rows, and for no number."""
     direct = options.view_as(DirectOptions)
+    if direct.direct_num_workers < 0:
+        raise UsageError(
+            f"--direct_num_workers {direct.direct_num_workers}: name 1 or more, or 0 for one per core"
+        )
     threads = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers != 1
     if threads and runner_of(options) in LOCAL_RUNNERS:
         raise UsageError(

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -20,8 +20,8 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
-from pipelines import console
-from pipelines.command_line import LOCAL_RUNNERS, UsageError, runner_of
+from pipelines import console, streams
+from pipelines.command_line import LOCAL_RUNNERS, SUBMITTING_RUNNERS, UsageError, refusal, runner_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
@@ -100,7 +100,7 @@ def run_job(
       tell: prints the last lines of a run that has published, from the counts of its rows and of its
         stages.
     """
-    out = Console(stderr=True, highlight=False, soft_wrap=True)
+    out = Console(file=cast(IO[str], streams.Stderr()), highlight=False, soft_wrap=True)
 
     def end(status: int, line: str) -> int:
         out.print(f"{program}: {line}", markup=False)
@@ -125,6 +125,8 @@ def run_job(
         return end(USAGE, str(error))
     except (KeyboardInterrupt, Exception) as error:
         return end(FAILED, _explain(error, prepared.fates))
+    if isinstance(outcome.failure, UsageError):
+        return end(USAGE, str(outcome.failure))
     if outcome.failure is not None:
         fates = prepared.fates
         if fates:
@@ -201,7 +203,7 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
         with spilling() if job.runs_here else contextlib.nullcontext():
             pipeline = beam.Pipeline(options=job.beam_options)
             build(pipeline, job)
-            result = pipeline.run()
+            result = _submit(pipeline, job)
             if job.handed_over:
                 return _Outcome({}, {}, runs_on=True)
             _wait(job, result)
@@ -209,6 +211,16 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
     except (KeyboardInterrupt, Exception) as error:
         return _Outcome({}, {}, failure=error, runs_on=isinstance(error, _RunsOnError))
     return _Outcome(counts, stages)
+
+
+def _submit(pipeline: beam.Pipeline, job: Job) -> PipelineResult:
+    """Runs a pipeline; raises UsageError where no job server takes it, so that no work has begun."""
+    try:
+        return pipeline.run()
+    except Exception as error:
+        if runner_of(job.beam_options) not in SUBMITTING_RUNNERS or find_job_error(error):
+            raise
+        raise refusal(job.beam_options, error) from error
 
 
 def _wait(job: Job, result: PipelineResult) -> None:
@@ -246,7 +258,7 @@ def run_and_exit(main: Callable[[], int]) -> None:
     """
     status = main()
     # One of these functions ends a job server that the runner has started, such as Prism.
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    streams.flush()
     os._exit(status)

@@ -73,6 +73,37 @@ BAD = {
         "--direct_running_mode=multi_threading with more than one worker loses rows; use "
         "--direct_running_mode=multi_processing",
     ),
+    "fewer workers than none": (
+        "--direct_num_workers -3",
+        "--direct_num_workers -3: name 1 or more, or 0 for one per core",
+    ),
+    "workers that are no number": (
+        "--direct_num_workers x",
+        "argument --direct_num_workers: invalid int value: 'x'",
+    ),
+    "a mode that is none": (
+        "--direct_running_mode foo",
+        "argument --direct_running_mode: invalid choice: 'foo'",
+    ),
+    "a service without a project": (
+        "--runner DataflowRunner --messages gs://b/m.csv --sessions gs://b/s.csv --output gs://b/out",
+        "--runner DataflowRunner: Pipeline has validations errors: Missing GCS path option: "
+        "temp_location.",
+    ),
+    "workers elsewhere, nowhere": (
+        "--environment_type EXTERNAL",
+        "Option external_service_address is required for environment type EXTERNAL.",
+    ),
+    "a runner without a server": ("--runner PortableRunner", "You must specify a --job_endpoint "),
+    "a runner that is not there": (
+        "--runner PrismRunner --prism_location /nowhere/prism",
+        '--runner PrismRunner: Unable to parse binary URL "/nowhere/prism".',
+    ),
+    "a runner that is none": (
+        "--runner os.path",
+        "--runner os.path: 'module' object is not callable",
+    ),
+    "a runner of no module": ("--runner a.b.C", "--runner a.b.C: No module named 'a'"),
     "no such runner": ("--runner DirectRuner", "Unexpected pipeline runner: DirectRuner."),
     "a mapping of what there is not": (
         "--message_columns session=x",
