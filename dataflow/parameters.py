@@ -20,6 +20,10 @@ _INPUT = f"^({_PATH}|bigquery:{_TABLE})$"
 
 _COLUMNS = r"^[a-z_]+=[^=,\s][^=,]*(,[a-z_]+=[^=,\s][^=,]*)*$"
 
+_WORD = "[^=,]*[^=,:\\s_-][^=,]*"
+
+_WORDS = f"^[a-z_]+:{_WORD}=[A-Za-z_ -]+(,([a-z_]+:)?{_WORD}=[A-Za-z_ -]+)*$"
+
 _METRIC = f"({'|'.join(metric_types())})"
 
 _WHEN = (
@@ -83,6 +87,8 @@ _PARAMETERS = {
     "session_columns": Parameter("Columns of the sessions", _COLUMNS),
     "participant_columns": Parameter("Columns of the participants", _COLUMNS),
     "channel_columns": Parameter("Columns of the channels", _COLUMNS),
+    "message_values": Parameter("Words of the messages", _WORDS),
+    "session_values": Parameter("Words of the sessions", _WORDS),
     "message_time_zone": Parameter("Time zone of the messages", _TIME_ZONE),
     "session_time_zone": Parameter("Time zone of the sessions", _TIME_ZONE),
     "assume_platform": Parameter("Platform to assume"),

@@ -15,6 +15,8 @@ from transforms.errors import JobError
 from transforms.instants import EPOCH
 from transforms.reading.names import ColumnNames
 from transforms.reading.timestamps import to_instants
+from transforms.reading.translations import check_words
+from transforms.reading.values import to_words
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -92,3 +94,34 @@ def columns_of(given: Sequence[str] | None, kind: str) -> dict[str, str]:
     except JobError as error:
         raise UsageError(f"--{kind}_columns: {error}") from None
     return columns
+
+
+def words_of(given: Sequence[str] | None, kind: str) -> dict[str, dict[str, str]]:
+    """The words that an option translates, as `{column: {their word: our word}}`.
+
+    Args:
+      given: the values of the option, such as `sender_role:customer=EndUser,rep=Agent`, which add up.
+      kind: the beginning of the option's name, such as `message`.
+
+    Raises:
+      UsageError: what is not of that form, a column or a word of ours that is unknown, a word of theirs
+        that is there twice.
+    """
+    words: dict[str, dict[str, str]] = {}
+    for text in given or ():
+        column = ""
+        for pair in text.split(","):
+            left, _, ours = (part.strip() for part in pair.rpartition("="))
+            name, colon, rest = (part.strip() for part in left.partition(":"))
+            column, theirs = (name, rest) if colon else (column, left)
+            (word,) = to_words(pa.array([theirs])).to_pylist()
+            if not (column and word and ours):
+                raise UsageError(f"--{kind}_values: {pair!r} is not of the form name:theirs=ours")
+            if word in words.setdefault(column, {}):
+                raise UsageError(f"--{kind}_values: {column} {theirs!r} is there twice")
+            words[column][word] = ours
+    try:
+        check_words(f"{kind}s", words)
+    except JobError as error:
+        raise UsageError(f"--{kind}_values: {error}") from None
+    return words

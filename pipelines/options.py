@@ -60,6 +60,14 @@ def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
             metavar="NAME=THEIRS,...",
             help=f"columns of the {kind}s that have other names{more if kind == 'message' else ''}",
         )
+    for kind, example in (("message", "sender_role:rep=Agent"), ("session", "status:done=Ended")):
+        files.add_argument(
+            f"--{kind}_values",
+            action="append",
+            metavar="NAME:THEIRS=OURS,...",
+            help=f"words of another system in columns of the {kind}s, as {example}; the name may be left "
+            "out where it is that of the word before",
+        )
     for kind in ("message", "session"):
         files.add_argument(
             f"--{kind}_time_zone",
@@ -155,6 +163,7 @@ def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
         columns=option_values.columns_of(args.message_columns, "message"),
         participants=participants if args.participants else None,
         time_zone=args.message_time_zone,
+        values=option_values.words_of(args.message_values, "message"),
     )
     read_sessions = ReadSessions(
         tuple(args.sessions),
@@ -164,6 +173,7 @@ def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
         assume_platform=args.assume_platform and args.assume_platform.capitalize(),
         closed_us=(args.closed_from, args.closed_until),
         time_zone=args.session_time_zone,
+        values=option_values.words_of(args.session_values, "session"),
     )
     return read_messages, read_sessions
 

@@ -108,7 +108,13 @@ _TIME_ZONE = (
     ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "EST5EDT"],
     ["", "Europe Berlin", "/Berlin", "Europe/", "Europe//Berlin", "+01:00"],
 )
+_WORDS = (
+    ["sender_role:customer=EndUser,rep=Agent", "entry_type:chat:in=Text,sender_role:b=AI Agent"],
+    ["", "sender_role", "rep=Agent", "sender_role:=Agent", "sender_role:-=Agent", "a:b=c,", "a:b="],
+)
 VALUES = {
+    "message_values": _WORDS,
+    "session_values": (["status:closed=Ended,4=Error"], _WORDS[1]),
     "messages": _INPUT,
     "sessions": _INPUT,
     "channels": _INPUT,
@@ -165,6 +171,8 @@ def test_values_of_a_parameter(name):
         assert getattr(args, name) not in (None, [])
         if name.endswith("_columns"):
             assert option_values.columns_of([value], name.removesuffix("_columns"))
+        if name.endswith("_values"):
+            assert option_values.words_of([value], name.removesuffix("_values"))
         if name == "output_table":
             assert parse_table(value)
 

@@ -120,6 +120,30 @@ BAD = {
         "entry_type?); found: session_id, message_id, sent_at, sender_role, entry_type",
     ),
     "a mapping that is none": ("--session_columns status", "'status' is not of the form name="),
+    "words of no column": (
+        "--message_values role:rep=Agent",
+        "--message_values: messages have no words in 'role'; there are sender_role, entry_type",
+    ),
+    "words for no word": (
+        "--session_values status:open=Active,closed=Done",
+        "--session_values: status 'closed' can't stand for 'Done', but for New, Active, ",
+    ),
+    "a word without its column": (
+        "--message_values rep=Agent",
+        "--message_values: 'rep=Agent' is not of the form name:theirs=ours",
+    ),
+    "a word that is none": (
+        "--message_values sender_role:-=Agent",
+        "'sender_role:-=Agent' is not of",
+    ),
+    "a word for nothing": (
+        "--message_values sender_role:rep",
+        "'sender_role:rep' is not of the form",
+    ),
+    "a word twice": (
+        "--message_values sender_role:a-b=Agent --message_values sender_role:c=Bot,A_B=Bot",
+        "--message_values: sender_role 'A_B' is there twice",
+    ),
     "an empty range": (
         "--closed_from 2024-10-02 --closed_until 2024-10-02",
         "--closed_from must be before --closed_until",
@@ -173,6 +197,24 @@ def test_values_of_an_option_that_is_given_again_are_added(small, run):
     columns = "session_id=k,sent_at=when --message_columns sender_role=who,message_id=no"
     assert run(f"{more} --messages @n.csv --messages @w.csv --message_columns {columns}")[0] == 0
     assert values(output_bytes(small / "out")) == {"a": [1, 30, 0, 1, 30, 0], "b": [0] * 6}
+
+
+def test_words_of_other_systems(small, run):
+    put(
+        small / "m.csv",
+        MESSAGES,
+        "a,1,2024-10-02T12:00:00Z,Customer,chat:in",
+        "a,2,2024-10-02T12:00:30Z,sales-rep,chat:out",
+        "a,3,2024-10-02T12:00:40Z,agent,chat:out",
+        "a,4,2024-10-02T12:00:50Z,agent,note",
+    )
+    put(small / "s.csv", SESSIONS, "a,closed,2024-10-02T13:00:00Z,v2,,", "b,open,,v2,,")
+    roles = "--message_values sender_role:customer=EndUser,SALES_REP=agent,entry_type:chat:in=text"
+    words = f"{roles} --message_values entry_type:chat:out=Text"
+    words += " --session_values status:closed=Ended,open=Active,platform_type:V2=Enhanced"
+    status, err = run(f"{words} --output_format jsonl")
+    assert status == 0, err
+    assert values(output_bytes(small / "out")) == {"a": [2, 30, 0, 1, 30, 0]}
 
 
 def test_verbose(small, run):

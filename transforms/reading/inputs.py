@@ -19,6 +19,7 @@ from transforms.reading.names import FILE_NAME, ColumnNames
 from transforms.reading.records import normalize_records, normalize_summaries
 from transforms.reading.sessions import normalize_channels, normalize_sessions
 from transforms.reading.tables import Stream, columns_of_table, open_streams, read_stream
+from transforms.reading.translations import Words, translated
 
 _NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
     "messages": normalize_messages,
@@ -48,6 +49,7 @@ class Input:
       assume_platform: of sessions, the platform if nobody states it; None rejects the row.
       time_zone: the zone of whose wall clocks the instants are; None takes each as it stands.
       closed_us: of sessions, the range of ends that are asked for.
+      words: the words of another system in its columns.
     """
 
     patterns: Sequence[str]
@@ -55,6 +57,7 @@ class Input:
     assume_platform: str | None = None
     time_zone: str | None = None
     closed_us: Range = (None, None)
+    words: Words = dataclasses.field(default_factory=dict)
 
     def parts_of(self, pattern: str) -> Iterator[tuple[list[FilePart], int]]:
         """The parts of each file that a pattern matches, or of a table.
@@ -115,6 +118,7 @@ class Input:
         if FILE_NAME in names.all():
             name = pa.repeat(stem_of(path), raw.num_rows)
             raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: name})
+        raw, names = translated(raw, names, self.words)
         try:
             found = _NORMALIZERS[names.kind](raw, names, path, given)
         except OSError as error:

@@ -25,6 +25,7 @@ from transforms.reading.formats.parts import Decode
 from transforms.reading.inputs import FilePart, Input
 from transforms.reading.lookups import Lookups
 from transforms.reading.names import ColumnNames
+from transforms.reading.translations import Words, check_words
 
 
 class _ReadOne(beam.PTransform):
@@ -59,6 +60,8 @@ class ReadMessages(_ReadOne):
         none.
       time_zone: the IANA name of a zone if the instants are wall-clock time there, whatever zone they
         state.
+      values: `{"sender_role": {"customer": "EndUser"}}` for words that are not known; also `entry_type`.
+        The participants' roles are of the same words.
 
     Raises (in the pipeline):
       InputError: a pattern without files, a file or a table that can't be read or lacks a required
@@ -69,16 +72,21 @@ class ReadMessages(_ReadOne):
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     participants: "ReadParticipants | None" = None
     time_zone: str | None = None
+    values: Words = dataclasses.field(default_factory=dict)
 
     def _input(self) -> Input:
+        check_words("messages", self.values)
         return Input(
             patterns=self.patterns,
             names=ColumnNames.of("messages", self.columns, self.participants is not None),
             time_zone=self.time_zone,
+            words=self.values,
         )
 
     def _others(self) -> list[Input]:
-        return [self.participants._input()] if self.participants else []
+        if not self.participants:
+            return []
+        return [dataclasses.replace(self.participants._input(), words=self.values)]
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -96,6 +104,8 @@ class ReadSessions(_ReadOne):
       closed_us: the half-open range of ends that the policy asks for, in microseconds since the epoch;
         None is no bound. Sessions of a table that ended outside of it need not be read.
       time_zone: as for `ReadMessages`.
+      values: as for `ReadMessages`, of `status`, `platform_type` and `channel_type`. The channels'
+        platforms are of the same words.
     """
 
     patterns: Sequence[str]
@@ -105,19 +115,23 @@ class ReadSessions(_ReadOne):
     assume_platform: Literal["Enhanced", "Standard"] | None = None
     closed_us: Range = (None, None)
     time_zone: str | None = None
+    values: Words = dataclasses.field(default_factory=dict)
 
     def _input(self) -> Input:
+        check_words("sessions", self.values)
         return Input(
             patterns=self.patterns,
             names=ColumnNames.of("sessions", self.columns),
             assume_platform=self.assume_platform,
             time_zone=self.time_zone,
             closed_us=self.closed_us,
+            words=self.values,
         )
 
     def _others(self) -> list[Input]:
         names = ColumnNames.of("channels", self.channel_columns)
-        return [Input(patterns=self.channels, names=names)] if self.channels else []
+        one = Input(patterns=self.channels, names=names, words=self.values)
+        return [one] if self.channels else []
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

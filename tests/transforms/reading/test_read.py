@@ -14,7 +14,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from transforms.batches import AGENT, BOT
+from transforms.batches import AGENT, BOT, END_USER
 from transforms.errors import InputError, find_job_error
 from transforms.reading.formats import parts
 from transforms.reading.inputs import check_inputs
@@ -205,6 +205,38 @@ def test_messages_have_the_role_of_their_participant(tmp_path):
     columns = {"participant_id": "Who", "sender_role": "What"}
     found, _, _, _ = run(ReadMessages([messages], participants=ReadParticipants([mapped], columns)))
     assert {row["sender"] for row in found} == {AGENT}
+
+
+def test_words_of_other_systems(tmp_path):
+    """Participants have the words of the messages, channels those of the sessions."""
+    row = {"session_id": "s", "sent_at": "2024-10-02T12:00:00Z", "participant_id": "p"}
+    rows = [{**row, "Id": "1", "role": "customer"}, {**row, "Id": "2", "role": ""}]
+    people = write_csv(tmp_path / "p.csv", [{"Id": "p", "ParticipantRole": "Rep"}])
+    values = {"sender_role": {"Customer": "EndUser", "rep": "Agent"}}
+    found, rejects, _, _ = run(
+        ReadMessages(
+            [write_csv(tmp_path / "m.csv", rows)],
+            participants=ReadParticipants([people]),
+            values=values,
+        )
+    )
+    assert {row["message_id"]: row["sender"] for row in found} == {"1": END_USER, "2": AGENT}
+    assert rejects == []
+    row = {
+        "Id": "a",
+        "Status": "closed",
+        "EndTime": "2024-10-02T12:00:00Z",
+        "MessagingChannelId": "c",
+    }
+    channels = write_csv(tmp_path / "c.csv", [{"Id": "c", "PlatformType": "new"}])
+    values = {"status": {"closed": "Ended"}, "platform_type": {"NEW": "Enhanced"}}
+    sessions = ReadSessions(
+        [write_csv(tmp_path / "s.csv", [row])], channels=[channels], values=values
+    )
+    ((session,), rejects, _, _) = run(sessions)
+    assert (session["status"], session["platform_type"], rejects) == ("Ended", "Enhanced", [])
+    with pytest.raises(InputError, match=r"^sessions have no words in 'sender_role'; there are "):
+        run(ReadSessions(["s.csv"], values={"sender_role": {"rep": "Agent"}}))
 
 
 def test_participants_that_are_not_read(tmp_path):
