@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 
 from pipelines import option_values
 from pipelines.command_line import UsageError
@@ -11,7 +11,7 @@ from transforms import Policy, ReadMessages, ReadParticipants, ReadSessions
 from transforms.files import is_local
 from transforms.instants import SECOND_US
 from transforms.policy import DEFAULT_LEAD_US
-from transforms.reading.inputs import check_inputs
+from transforms.reading.inputs import FileFormat, check_inputs
 from transforms.reading.names import ColumnNames
 
 
@@ -59,6 +59,12 @@ def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
             action="append",
             metavar="NAME=THEIRS,...",
             help=f"columns of the {kind}s that have other names{more if kind == 'message' else ''}",
+        )
+    for kind in ("message", "session", "participant", "channel"):
+        files.add_argument(
+            f"--{kind}_format",
+            choices=get_args(FileFormat),
+            help=f"format of the files with the {kind}s, where their suffix does not tell it",
         )
     for kind, example in (("message", "sender_role:rep=Agent"), ("session", "status:done=Ended")):
         files.add_argument(
@@ -156,7 +162,9 @@ def policy_of(args: argparse.Namespace, **switches: Any) -> Policy:
 def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
     """The transforms that read the messages, with their participants, and the sessions."""
     participants = ReadParticipants(
-        tuple(args.participants), option_values.columns_of(args.participant_columns, "participant")
+        tuple(args.participants),
+        columns=option_values.columns_of(args.participant_columns, "participant"),
+        file_format=args.participant_format,
     )
     read_messages = ReadMessages(
         tuple(args.messages),
@@ -164,6 +172,7 @@ def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
         participants=participants if args.participants else None,
         time_zone=args.message_time_zone,
         values=option_values.words_of(args.message_values, "message"),
+        file_format=args.message_format,
     )
     read_sessions = ReadSessions(
         tuple(args.sessions),
@@ -174,6 +183,8 @@ def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
         closed_us=(args.closed_from, args.closed_until),
         time_zone=args.session_time_zone,
         values=option_values.words_of(args.session_values, "session"),
+        file_format=args.session_format,
+        channel_format=args.channel_format,
     )
     return read_messages, read_sessions
 
@@ -199,13 +210,13 @@ def check_readers(
     sessions = ColumnNames.of("sessions", read_sessions.columns)
     channels = ColumnNames.of("channels", read_sessions.channel_columns)
     lines = [
-        *check_inputs(read_messages.patterns, names),
-        *check_inputs(read_sessions.patterns, sessions, needed),
-        *check_inputs(read_sessions.channels, channels),
+        *check_inputs(read_messages.patterns, names, file_format=read_messages.file_format),
+        *check_inputs(read_sessions.patterns, sessions, needed, read_sessions.file_format),
+        *check_inputs(read_sessions.channels, channels, file_format=read_sessions.channel_format),
     ]
     if participants is not None:
         named = ColumnNames.of("participants", participants.columns)
-        lines += check_inputs(participants.patterns, named)
+        lines += check_inputs(participants.patterns, named, file_format=participants.file_format)
     return lines
 
 

@@ -20,6 +20,16 @@ BAD = {
     "a wrong path": ("--messages @x.csv", "@x.csv: no such file"),
     "a path without files": ("--messages @x*.csv @m.csv", "@x*.csv: no such file"),
     "an unknown suffix": ("--messages @m.xlsx", "@m.xlsx: unknown format; known suffixes: .avro"),
+    "a suffix that names nothing": (
+        "--sessions @m.xlsx",
+        "@m.xlsx: unknown format; known suffixes: .avro",
+    ),
+    "a format for no suffix": ("--sessions @m.xlsx", ", or name the format with --session_format"),
+    "another format": ("--messages @m.xlsx --message_format parquet", "@m.xlsx: can't be read: "),
+    "a format that is none": (
+        "--channel_format xml",
+        "argument --channel_format: invalid choice: 'xml'",
+    ),
     "a file without columns": ("--sessions @blank.csv", "@blank.csv: no column for session_id, "),
     "a missing column": (
         "--messages @s.csv",
@@ -215,6 +225,22 @@ def test_words_of_other_systems(small, run):
     status, err = run(f"{words} --output_format jsonl")
     assert status == 0, err
     assert values(output_bytes(small / "out")) == {"a": [2, 30, 0, 1, 30, 0]}
+
+
+def test_files_without_a_suffix(small, run):
+    assert run("--output_format jsonl")[0] == 0
+    before = output_bytes(small / "out")
+    (small / "s.csv").rename(small / "part-0")
+    put(small / "people", "Id,ParticipantRole", "p,Agent")
+    put(small / "c", '{"Id": "c", "PlatformType": "Enhanced"}')
+    (small / "m.csv").rename(small / "m.v2")
+    status, err = run(
+        "--messages @m.v2 --message_format csv --sessions @part-0 --session_format csv "
+        "--participants @people --participant_format csv --channels @c --channel_format jsonl "
+        "--output_format jsonl"
+    )
+    assert status == 0, err
+    assert output_bytes(small / "out") == before
 
 
 def test_verbose(small, run):

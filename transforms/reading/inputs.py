@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
 from transforms.bigquery import Range, is_table
+from transforms.errors import InputError
 from transforms.files import match, open_input
 from transforms.reading.columns import RawBatch
 from transforms.reading.embedded import look_into_texts
@@ -20,6 +21,13 @@ from transforms.reading.records import normalize_records, normalize_summaries
 from transforms.reading.sessions import normalize_channels, normalize_sessions
 from transforms.reading.tables import Stream, columns_of_table, open_streams, read_stream
 from transforms.reading.translations import Words, translated
+
+FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv"]
+"""A format that may be named for files whose suffix names none."""
+
+_ZIPPED = ("jsonl", "json", "csv")
+
+_WITH_OPTION = ("messages", "sessions", "participants", "channels")
 
 _NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
     "messages": normalize_messages,
@@ -50,6 +58,7 @@ class Input:
       time_zone: the zone of whose wall clocks the instants are; None takes each as it stands.
       closed_us: of sessions, the range of ends that are asked for.
       words: the words of another system in its columns.
+      file_format: the format of files whose suffix names none, None takes none.
     """
 
     patterns: Sequence[str]
@@ -58,6 +67,7 @@ class Input:
     time_zone: str | None = None
     closed_us: Range = (None, None)
     words: Words = dataclasses.field(default_factory=dict)
+    file_format: str | None = None
 
     def parts_of(self, pattern: str) -> Iterator[tuple[list[FilePart], int]]:
         """The parts of each file that a pattern matches, or of a table.
@@ -73,8 +83,8 @@ class Input:
             yield [FilePart(names, pattern, stream) for stream in streams], num_bytes
             return
         for path, size in match(pattern):
-            names = _names_of(path, self.names)
-            file_format = format_of(path)
+            names = _names_of(path, self.names, self.file_format)
+            file_format = format_of(_with_suffix(path, self.file_format))
             try:
                 with open_input(path) as file:
                     parts = file_format.parts(file, size)
@@ -94,7 +104,8 @@ class Input:
             if isinstance(part, Stream):
                 yield from read_stream(part, path, names.all())
             else:
-                yield from format_of(path).read(lambda: open_input(path), part, names.all())
+                file_format = format_of(_with_suffix(path, self.file_format))
+                yield from file_format.read(lambda: open_input(path), part, names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
 
@@ -109,15 +120,17 @@ class Input:
         Raises:
           InputError: the piece can't be read.
         """
-        names, path, _ = file_part
+        names, path, part = file_part
         given = Given(lookups, self.assume_platform, self.time_zone)
         try:
             raw = look_into_texts(decode(), names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
         if FILE_NAME in names.all():
-            name = pa.repeat(stem_of(path), raw.num_rows)
-            raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: name})
+            is_file = not isinstance(part, Stream)
+            name = stem_of(_with_suffix(path, self.file_format) if is_file else path)
+            named = pa.repeat(name, raw.num_rows)
+            raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: named})
         raw, names = translated(raw, names, self.words)
         try:
             found = _NORMALIZERS[names.kind](raw, names, path, given)
@@ -129,7 +142,10 @@ class Input:
 
 
 def check_inputs(
-    patterns: Sequence[str], names: ColumnNames, needed: Collection[str] = ()
+    patterns: Sequence[str],
+    names: ColumnNames,
+    needed: Collection[str] = (),
+    file_format: str | None = None,
 ) -> list[str]:
     """Looks at each pattern's first file that has rows, so that a mistake is found before any work.
 
@@ -137,6 +153,7 @@ def check_inputs(
       patterns: file patterns and tables.
       names: the names of the columns.
       needed: columns that must be there beside the required ones.
+      file_format: the format of files whose suffix names none.
 
     Returns:
       For each of these files a line that says under which names it has the columns.
@@ -152,9 +169,9 @@ def check_inputs(
             continue
         paths = [path for path, _ in match(pattern)]
         for path in paths:
-            format_of(path)
+            _check_suffix(path, names.kind, file_format)
         # An empty file has no names.
-        named = ((path, _columns_of_file(path)) for path in paths)
+        named = ((path, _columns_of_file(path, file_format)) for path in paths)
         first, columns = next((one for one in named if one[1] is not None), (paths[0], None))
         found[first] = columns
     with_rows = {source: columns for source, columns in found.items() if columns is not None}
@@ -169,20 +186,42 @@ def check_inputs(
     ]
 
 
-def _names_of(path: str, names: ColumnNames) -> ColumnNames:
+def _with_suffix(path: str, file_format: str | None) -> str:
+    """A path whose suffix names a format: its own, else with that of `file_format`, before any `.gz`."""
+    if file_format is None:
+        return path
+    try:
+        format_of(path)
+    except InputError:
+        is_zipped = path.lower().endswith(".gz") and file_format in _ZIPPED
+        return f"{path[:-3]}.{file_format}.gz" if is_zipped else f"{path}.{file_format}"
+    return path
+
+
+def _check_suffix(path: str, kind: str, file_format: str | None) -> None:
+    """Raises InputError for a file of no known format."""
+    try:
+        format_of(_with_suffix(path, file_format))
+    except InputError as error:
+        hint = f", or name the format with --{kind[:-1]}_format" if kind in _WITH_OPTION else ""
+        raise InputError(f"{error}{hint}") from None
+
+
+def _names_of(path: str, names: ColumnNames, file_format: str | None) -> ColumnNames:
     """The names that a file has for the columns; raises InputError where one is missing."""
-    found = _columns_of_file(path)
+    found = _columns_of_file(path, file_format)
     if found is None:
         return names
     names.check(found, path)
-    return names.resolve(found, path, format_of(path).rows_differ)
+    rows_differ = format_of(_with_suffix(path, file_format)).rows_differ
+    return names.resolve(found, path, rows_differ)
 
 
-def _columns_of_file(path: str) -> list[str] | None:
+def _columns_of_file(path: str, file_format: str | None) -> list[str] | None:
     """The columns of a file, nested ones with dots; None if it has no row that could name them."""
-    file_format = format_of(path)
+    known = format_of(_with_suffix(path, file_format))
     try:
         with open_input(path) as file:
-            return file_format.names(file)
+            return known.names(file)
     except UNREADABLE as error:
         raise explain(path, error) from error

@@ -22,7 +22,7 @@ from transforms.collections import COUNTS, NUM_BYTES, REJECTS, Batches
 from transforms.plumbing import coders  # noqa: F401  (registers the coder)
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.reading.formats.parts import Decode
-from transforms.reading.inputs import FilePart, Input
+from transforms.reading.inputs import FileFormat, FilePart, Input
 from transforms.reading.lookups import Lookups
 from transforms.reading.names import ColumnNames
 from transforms.reading.translations import Words, check_words
@@ -62,6 +62,7 @@ class ReadMessages(_ReadOne):
         state.
       values: `{"sender_role": {"customer": "EndUser"}}` for words that are not known; also `entry_type`.
         The participants' roles are of the same words.
+      file_format: the format of files whose suffix names none, such as `csv`.
 
     Raises (in the pipeline):
       InputError: a pattern without files, a file or a table that can't be read or lacks a required
@@ -73,6 +74,7 @@ class ReadMessages(_ReadOne):
     participants: "ReadParticipants | None" = None
     time_zone: str | None = None
     values: Words = dataclasses.field(default_factory=dict)
+    file_format: FileFormat | None = None
 
     def _input(self) -> Input:
         check_words("messages", self.values)
@@ -81,12 +83,12 @@ class ReadMessages(_ReadOne):
             names=ColumnNames.of("messages", self.columns, self.participants is not None),
             time_zone=self.time_zone,
             words=self.values,
+            file_format=self.file_format,
         )
 
     def _others(self) -> list[Input]:
-        if not self.participants:
-            return []
-        return [dataclasses.replace(self.participants._input(), words=self.values)]
+        one = self.participants
+        return [dataclasses.replace(one._input(), words=self.values)] if one else []
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -106,6 +108,8 @@ class ReadSessions(_ReadOne):
       time_zone: as for `ReadMessages`.
       values: as for `ReadMessages`, of `status`, `platform_type` and `channel_type`. The channels'
         platforms are of the same words.
+      file_format: as for `ReadMessages`.
+      channel_format: as `file_format`, of the channels.
     """
 
     patterns: Sequence[str]
@@ -116,6 +120,8 @@ class ReadSessions(_ReadOne):
     closed_us: Range = (None, None)
     time_zone: str | None = None
     values: Words = dataclasses.field(default_factory=dict)
+    file_format: FileFormat | None = None
+    channel_format: FileFormat | None = None
 
     def _input(self) -> Input:
         check_words("sessions", self.values)
@@ -126,12 +132,13 @@ class ReadSessions(_ReadOne):
             time_zone=self.time_zone,
             closed_us=self.closed_us,
             words=self.values,
+            file_format=self.file_format,
         )
 
     def _others(self) -> list[Input]:
         names = ColumnNames.of("channels", self.channel_columns)
-        one = Input(patterns=self.channels, names=names, words=self.values)
-        return [one] if self.channels else []
+        one = Input(patterns=self.channels, names=names, file_format=self.channel_format)
+        return [dataclasses.replace(one, words=self.values)] if self.channels else []
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -144,13 +151,16 @@ class ReadParticipants(_ReadOne):
     Attributes:
       patterns: as for `ReadMessages`.
       columns: as for `ReadMessages`.
+      file_format: as for `ReadMessages`.
     """
 
     patterns: Sequence[str]
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    file_format: FileFormat | None = None
 
     def _input(self) -> Input:
-        return Input(patterns=self.patterns, names=ColumnNames.of("participants", self.columns))
+        names = ColumnNames.of("participants", self.columns)
+        return Input(patterns=self.patterns, names=names, file_format=self.file_format)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import gzip
 import json
+from pathlib import Path
 
 import apache_beam as beam
 import fastavro
@@ -237,6 +238,32 @@ def test_words_of_other_systems(tmp_path):
     assert (session["status"], session["platform_type"], rejects) == ("Ended", "Enhanced", [])
     with pytest.raises(InputError, match=r"^sessions have no words in 'sender_role'; there are "):
         run(ReadSessions(["s.csv"], values={"sender_role": {"rep": "Agent"}}))
+
+
+def test_files_whose_suffix_names_no_format(tmp_path):
+    """All formats; a suffix that names one has its way."""
+    path = Path(write_lines(tmp_path / "m.jsonl", MESSAGES))
+    expected = run(ReadMessages([str(path)]))[:3]
+    lines = path.read_bytes()
+    table = pa.Table.from_pylist(MESSAGES)
+    pq.write_table(table, tmp_path / "m.parquet")
+    (tmp_path / "m.json").write_text(json.dumps(MESSAGES))
+    write_csv(tmp_path / "m.csv", MESSAGES)
+    for name in ("jsonl", "parquet", "json", "csv"):
+        bare = tmp_path / name / "part.0000"
+        bare.parent.mkdir()
+        bare.write_bytes((tmp_path / f"m.{name}").read_bytes())
+        read = ReadMessages([str(bare), str(path)], file_format=name)
+        one = ReadMessages([str(bare)], file_format=name)
+        assert run(one)[:3] == expected, name
+        assert len(run(read)[0]) == 2 * len(expected[0])
+    zipped = tmp_path / "part.GZ"
+    zipped.write_bytes(gzip.compress(lines))
+    assert run(ReadMessages([str(zipped)], file_format="jsonl"))[:3] == expected
+    # Its name is all there is before what names the format.
+    for file, name in ((zipped, "part"), (tmp_path / "jsonl" / "part.0000", "part.0000")):
+        read = ReadMessages([str(file)], {"session_id": "@file"}, file_format="jsonl")
+        assert {row["session_id"] for row in run(read)[0]} == {name}
 
 
 def test_participants_that_are_not_read(tmp_path):
