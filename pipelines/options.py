@@ -18,7 +18,7 @@ from transforms.reading.names import ColumnNames
 def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Adds the options for the inputs; returns their group."""
     files = parser.add_argument_group(
-        "inputs: .avro .parquet .jsonl .ndjson .json .csv (text also .gz), "
+        "inputs: .avro .parquet .jsonl .ndjson .json .csv .tsv (text also .gz .bz2 .zst), "
         "bigquery:PROJECT.DATASET.TABLE"
     )
     files.add_argument(

@@ -48,7 +48,7 @@ def parser() -> Parser:
         nargs="+",
         metavar="PATTERN",
         help="files or BigQuery tables that --session_summary of session-metrics has written: .avro "
-        ".parquet .jsonl .csv (text also .gz), bigquery:PROJECT.DATASET.TABLE",
+        ".parquet .jsonl .csv (text also .gz .bz2 .zst), bigquery:PROJECT.DATASET.TABLE",
     )
     parser.add_argument("--output", metavar="FILE", help="file for the page, FILE.html")
     options.add_time_zone(parser)

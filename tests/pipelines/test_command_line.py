@@ -25,7 +25,7 @@ BAD = {
         "@m.xlsx: unknown format; known suffixes: .avro",
     ),
     "a format for no suffix": ("--sessions @m.xlsx", ", or name the format with --session_format"),
-    "another format": ("--messages @m.xlsx --message_format parquet", "@m.xlsx: can't be read: "),
+    "another format": ("--messages @s.txt --message_format parquet", "@s.txt: can't be read: "),
     "a format that is none": (
         "--channel_format xml",
         "argument --channel_format: invalid choice: 'xml'",
@@ -172,6 +172,7 @@ BAD = {
 @pytest.mark.parametrize(("argv", "said"), BAD.values(), ids=BAD)
 def test_bad_usage(argv, said, small, run):
     put(small / "m.xlsx")
+    put(small / "s.txt", "no Parquet")
     put(small / "blank.csv", "\n,\n")
     for name in ("not.parquet", "not.avro", "not.csv.gz"):
         put(small / name, "this is not what it is called")
