@@ -286,7 +286,7 @@ def test_job_killed(moment, storage, run, monkeypatch):
     )
     monkeypatch.setattr(leases, "LEASE_S", 0)
     # Even a run that fails ends what the one before it began.
-    assert run(*argv, "--max_reject_ratio", "0").status == 1
+    assert run(*replaced(argv, ["--max_reject_ratio", "0"])).status == 1
     ended = contents(storage)
     assert "_SUCCESS" in ended
     assert (ended == OLD) == (moment == "before it publishes")
@@ -374,8 +374,8 @@ def test_without(before, said, bare, tmp_path):
     options = {"messages": "listed", "output": "written", "summary": "written"}
     lines = []
     for option in options:
-        argv = [*job(tmp_path, tmp_path / "out"), f"--{option}", path, RUNNER]
-        lines.append(" ".join(map(str, argv)) + "\n")
+        argv = replaced(job(tmp_path, tmp_path / "out"), [f"--{option}", path, RUNNER])
+        lines.append(" ".join(argv) + "\n")
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; {before}{RUN_EACH}"],
         input="".join(lines),
