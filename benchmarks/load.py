@@ -7,7 +7,7 @@ DIR/messages-000.parquet, ...   ConversationEntry, in order of time, sessions in
 DIR/sessions.parquet            MessagingSession, one for every 16 messages
 
 By conversation, the same messages name their conversation in place of their session. Each conversation
-has five sessions, which do not overlap in a log of 100,000 messages or more.
+has five sessions, fewer in a log of less than a million messages, for they do not overlap.
 
 The log is made and written piece by piece: a larger log needs no more memory.
 """
@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 
 MESSAGES_PER_SESSION = 16
 SESSIONS_PER_CONVERSATION = 5
+# So many sessions begin in three hours, and no session lasts as long.
+MIN_CONVERSATIONS = 12_500
 # 100,000 sessions a day; some 500 are open at a time.
 SESSION_EVERY_MS = 864
 # Also the rows of a row group of Parquet.
@@ -174,7 +176,8 @@ def _instants(ms: Int64s, mask: NDArray[np.bool_] | None = None) -> pa.Array:
 
 def _conversation_ids(sessions: Int64s, num_sessions: int) -> pa.Array:
     """The conversation of each session: every so many sessions the same one, so that none overlap."""
-    return _record_ids(b"0dwbb000", sessions % -(-num_sessions // SESSIONS_PER_CONVERSATION))
+    conversations = max(MIN_CONVERSATIONS, -(-num_sessions // SESSIONS_PER_CONVERSATION))
+    return _record_ids(b"0dwbb000", sessions % conversations)
 
 
 def _messages_table(rng: np.random.Generator, rows: np.ndarray, named: pa.Array) -> pa.Table:
