@@ -17,8 +17,6 @@ from transforms.plumbing.coders import RecordBatchCoder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.policy import DEFAULT_LEAD_US
 
-_NEEDED = ("unassigned", "sessions")
-
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
 class AssignSessions(beam.PTransform):
@@ -45,17 +43,24 @@ class AssignSessions(beam.PTransform):
         """Applies the transform to messages and sessions."""
         inputs = Batches.merged(inputs)
         shards = self.shards or number_of_shards(inputs)
-        # Where every message names its session, nothing is keyed by conversation: that is known once all
-        # messages are read, so what may have to be keyed waits.
-        unassigned = inputs.batches | "AnyUnassigned" >> beam.FlatMap(_number_unassigned)
-        assigned = (
+        messages = inputs.batches | "KeyMessages" >> beam.ParDo(
+            SplitByShard(_unassigned), shards
+        ).with_output_types(tuple[int, bytes])
+        # Where every message names its session, no session is keyed by conversation: that is known once
+        # all messages are read, so the sessions wait.
+        waiting = inputs.batches | "AnyUnassigned" >> beam.FlatMap(_number_unassigned)
+        sessions = (
             inputs.batches
-            | "NeededToAssign" >> beam.Filter(lambda batch: kind_of(batch) in _NEEDED)
-            | "IfUnassigned" >> beam.FlatMap(_if_any, beam.pvalue.AsIter(unassigned))
-            | "KeyByConversation"
-            >> beam.ParDo(SplitByShard(_by_conversation), shards).with_output_types(
+            | "OnlySessions" >> beam.Filter(lambda batch: kind_of(batch) == "sessions")
+            | "IfUnassigned" >> beam.FlatMap(_if_any, beam.pvalue.AsIter(waiting))
+            | "KeySessions"
+            >> beam.ParDo(SplitByShard(by_conversation), shards).with_output_types(
                 tuple[int, bytes]
             )
+        )
+        assigned = (
+            (messages, sessions)
+            | "AllKeyed" >> beam.Flatten()
             | "GroupByConversation" >> beam.GroupByKey()
             | "Assign"
             >> beam.ParDo(_AssignShard(), self.lead_us)
@@ -73,8 +78,8 @@ def _if_any(batch: pa.RecordBatch, unassigned: Iterable[int]) -> Iterable[pa.Rec
     return [batch] if any(unassigned) else []
 
 
-def _by_conversation(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return by_conversation(batch) if kind_of(batch) == "sessions" else narrow(batch)
+def _unassigned(batch: pa.RecordBatch) -> pa.RecordBatch | None:
+    return narrow(batch) if kind_of(batch) == "unassigned" else None
 
 
 class _AssignShard(OverlappingDoFn):

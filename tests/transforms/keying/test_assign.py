@@ -146,7 +146,7 @@ def test_the_steps_that_a_job_page_shows():
             labels.add(transform_node.full_label)
 
     pipeline.visit(Labels())
-    for step in ("KeyByConversation", "GroupByConversation", "Assign"):
+    for step in ("KeyMessages", "KeySessions", "GroupByConversation", "Assign"):
         assert f"ComputeSessionMetrics/AssignSessions/{step}" in labels
 
 
