@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats.json_values import (
+    KEYS_OF_PAGES,
     batch_of,
-    may_have_pages,
+    may_be_pages,
     names_of,
     parse,
     rows_in,
@@ -108,16 +109,20 @@ def _request(block: bytes, names: Sequence[str]) -> _Request | None:
 
     Where `sender` is a text, the text itself is read.
 
-    None if a value is of no such type, or a name would be both a column and a struct.
+    None if a value is of no such type, a name would be both a column and a struct, or among the lines may
+    be pages.
     """
     import polars as pl
 
     types = {str: pl.String(), bool: pl.Boolean(), int: pl.Int64(), float: pl.Float64()}
     types[list] = pl.List(pl.String)
+    there = _maybe_there(block, names)
+    if there is None:
+        return None
     samples = _samples(block)
-    texts = {part: _is_text(samples, part) for name in names for part in leading_parts(name)}
+    texts = {part: _is_text(samples, part) for name in there for part in leading_parts(name)}
     wanted, of_json = [], set()
-    for name in _maybe_there(block, names):
+    for name in there:
         outer = [part for part in leading_parts(name) if part != name and texts[part]]
         if outer and f'"{name}"'.encode() in block:
             # A row may have the value under the whole name.
@@ -173,32 +178,44 @@ def _is_text(samples: Sequence[dict[str, Any]], name: str) -> str:
     return _PLAIN if found else ""
 
 
-def _maybe_there(block: bytes, names: Sequence[str]) -> list[str]:
+def _maybe_there(block: bytes, names: Sequence[str]) -> list[str] | None:
     """The names that rows of a block may have: to read a column that no row has takes as long as one.
 
-    A name is there as a key, `"Id"`, or leads into one, `"sender`. The letters of a key may be escaped.
+    A name is there as a key, `"Id"`, or leads into one, `"sender`. None if among the rows may be pages.
     """
-    keys = {name: f'"{name.split(".")[0]}'.encode() for name in names}
-    # The names that there are, are mostly in the first row.
-    head = block[: 1 << 16]
-    rare = [name for name in names if keys[name] not in head]
-    if not rare or (b"\\" in block and rb"\u00" in block):
+    keys = {name: f'"{name.split(".")[0]}' for name in names}
+    found = _found([*keys.values(), *(f'"{key}"' for key in KEYS_OF_PAGES)], block)
+    if may_be_pages({text.strip('"') for text in found if text.endswith('"')}):
+        return None
+    # The letters of a key may be escaped.
+    if b"\\" in block and re.search(rb"\\u00[2-7]", block):
         return list(names)
+    return [name for name in names if keys[name] in found]
+
+
+def _found(sought: Sequence[str], block: bytes) -> set[str]:
+    """The texts that a block has anywhere, by one search for all that are not in its first rows."""
+    head = block[: 1 << 16]
+    found = {text for text in sought if text.encode() in head}
+    rest = sorted(set(sought) - found)
     # One text: the block itself, not a copy.
     edges = pa.py_buffer(np.array([0, len(block)]))
-    text = pa.LargeBinaryArray.from_buffers(
+    whole = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), 1, [None, edges, pa.py_buffer(block)]
     )
-    any_of = "|".join(sorted({re.escape(keys[name].decode()[1:]) for name in rare}))
-    if not pc.match_substring_regex(text, f'"(?:{any_of})')[0].as_py():
-        return [name for name in names if name not in rare]
-    return [name for name in names if name not in rare or keys[name] in block]
+    while rest:
+        any_of = "|".join(re.escape(text[1:]) for text in rest)
+        (match,) = pc.extract_regex(whole, f'"(?P<key>{any_of})').to_pylist()
+        if match is None:
+            break
+        text = f'"{match["key"].decode()}'
+        found.add(text)
+        rest.remove(text)
+    return found
 
 
 def _fast(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
     """The columns of a block in which every line is one plain row; None for any other."""
-    if may_have_pages(block):
-        return None
     import polars as pl
 
     request = _request(block, names)

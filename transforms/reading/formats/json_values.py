@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -84,15 +84,16 @@ def _rows_of(page: dict[str, Any]) -> Iterable[Any] | None:
     return None
 
 
-def may_have_pages(block: bytes) -> bool:
-    """Whether among lines of JSON may be pages; False only if there are none."""
+KEYS_OF_PAGES = (ENTRIES, DATA, METADATA, RECORDS, *MARKS_OF_RECORDS)
+"""The keys by which pages are known."""
+
+
+def may_be_pages(keys: Set[str]) -> bool:
+    """Whether values that have these keys, and none of the other `KEYS_OF_PAGES`, may be pages."""
     return (
-        f'"{ENTRIES}"'.encode() in block
-        or all(f'"{key}"'.encode() in block for key in (METADATA, DATA))
-        or (
-            f'"{RECORDS}"'.encode() in block
-            and any(f'"{mark}"'.encode() in block for mark in MARKS_OF_RECORDS)
-        )
+        ENTRIES in keys
+        or {DATA, METADATA} <= keys
+        or (RECORDS in keys and not keys.isdisjoint(MARKS_OF_RECORDS))
     )
 
 

@@ -301,3 +301,31 @@ def test_lines_that_differ_have_the_columns_of_each():
 def test_a_name_may_be_spelled_as_no_other_line_spells_it():
     row = {"Message ID": "m", "SENT_AT": NOON_MS, "Role": "Agent", "Related_Records": ["0Mwa"]}
     assert normalized("f.jsonl", lines([row, row])) == ([ROW] * 2, [])
+
+
+MANY = '{"Id": "a", "Message": "data and records"}\n' * 2_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"Id": "b", "Seq": 7}',
+        '{"Id": "b", "\\u0053eq": 7}',
+        '{"Id": "b", "sender": {"role": "Agent"}}',
+        '{"conversationEntries": [{"Id": "b", "Seq": 7}, {"Id": "c"}]}',
+        '{"data": [["b", 7]], "metadata": [{"name": "Id"}, {"name": "Seq"}]}',
+        '{"records": [{"Id": "b", "Seq": 7}], "done": true}',
+        '{"Id": "b", "data": 1, "records": 2}',
+    ],
+)
+def test_what_is_only_far_down_a_block_is_found(line):
+    """The first rows, in which most columns are found, are 64 KiB."""
+    block = (MANY + line).encode()
+    names = ["Id", "Seq", "sender.role", "relatedRecords"]
+
+    def rows(raw):
+        texts = {name: values.to_text(array).to_pylist() for name, array in raw.columns.items()}
+        return raw.num_rows, {name: text for name, text in texts.items() if any(text)}
+
+    found = json_format._decode_lines(block, 2_001, lambda: 1, names)
+    assert rows(found) == rows(json_format._slowly(block, 1, names))

@@ -3,7 +3,8 @@
 import pytest
 
 from transforms.reading.formats.json_values import (
-    may_have_pages,
+    KEYS_OF_PAGES,
+    may_be_pages,
     names_of,
     parse,
     parse_all,
@@ -39,15 +40,16 @@ def test_rows_of_pages():
 
 
 @pytest.mark.parametrize(
-    ("block", "expected"),
+    ("keys", "expected"),
     [
-        (b'{"conversationEntries":[]}', True),
-        (b'{"data":[],"metadata":[]}', True),
-        (b'{"records":[],"totalSize":0}', True),
-        (b'{"data":[],"records":[]}', False),
-        (b'{"text":"\\"records\\" \\"done\\""}', False),
-        (b'{"done":true}', False),
+        ({"conversationEntries"}, True),
+        ({"data", "metadata", "Id"}, True),
+        ({"records", "totalSize"}, True),
+        ({"data", "records"}, False),
+        ({"records"}, False),
+        ({"done", "Id"}, False),
     ],
 )
-def test_blocks_that_may_have_pages(block, expected):
-    assert may_have_pages(block) is expected
+def test_keys_by_which_values_may_be_pages(keys, expected):
+    assert may_be_pages(keys) is expected
+    assert not (expected and keys.isdisjoint(KEYS_OF_PAGES))
