@@ -3,12 +3,10 @@
 Instants are microseconds since the epoch, UTC, in columns named `..._us`.
 """
 
-from collections.abc import Iterable
 from typing import Literal, NamedTuple, SupportsInt
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas import aliases, arrow_schema
 
@@ -152,36 +150,6 @@ def kind_of(batch: pa.RecordBatch) -> Kind:
     index_of = batch.schema.get_field_index
     return next(kind for column, kind in _KIND_OF_COLUMN.items() if index_of(column) >= 0)
 
-
-class Example(NamedTuple):
-    """An id of an input, to be shown.
-
-    Attributes:
-      of: `sessions`, or `messages` for the id of a session or conversation that a message names.
-      id: as it is compared.
-    """
-
-    of: str
-    id: str
-
-
-def examples_of(batches: Iterable[pa.RecordBatch]) -> list[Example]:
-    """The least ids, a few of sessions and a few of messages.
-
-    Args:
-      batches: of messages, with or without a session, and of sessions; the first column is the id.
-    """
-    found: dict[str, set[str]] = {"messages": set(), "sessions": set()}
-    for batch in batches:
-        kind = kind_of(batch)
-        of = "messages" if kind == "unassigned" else kind
-        if of in found and len(batch):
-            ids = pc.unique(batch.column(0)).cast(pa.string()).sort()[:EXAMPLES_SHOWN]
-            found[of] = set(sorted(found[of] | set(ids.to_pylist()))[:EXAMPLES_SHOWN])
-    return [Example(of, one) for of, ids in found.items() for one in sorted(ids)]
-
-
-EXAMPLES_SHOWN = 3
 
 Counts = dict[str, int]
 """How many rows had each fate, by the name of the fate; a fate that no row had is left out."""

@@ -34,6 +34,13 @@ class Batches(NamedTuple):
             )
         )
 
+    def with_fates_of(self, others: "Batches") -> "Batches":
+        """Adds the rejects and the counts of inputs whose batches are used as a side input alone."""
+        return self._replace(
+            rejects=(self.rejects, others.rejects) | "AllRejects" >> beam.Flatten(),
+            counts=(self.counts, others.counts) | "AllCounts" >> beam.Flatten(),
+        )
+
 
 class Metrics(NamedTuple):
     """The metrics of the sessions that get records, and the fates of all rows.
@@ -44,7 +51,7 @@ class Metrics(NamedTuple):
       rejects: PCollection of `Reject`, of all inputs.
       counts: PCollection of `Counts`, to be added up.
       samples: PCollection of `sessions.Sample`, by which the cut points of files are chosen.
-      examples: PCollections of `batches.Example`: the sessions and the messages of shards in which no
+      examples: PCollections of `examples.Example`: the sessions and the messages of shards in which no
         message counts, and messages that name their conversation.
     """
 

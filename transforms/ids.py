@@ -11,7 +11,7 @@ _CHECKSUM = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345", np.uint8)
 _UUID = r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
-def lengthen(ids: pa.StringArray) -> pa.StringArray:
+def lengthen(ids: pa.StringArray, prefix: str = "") -> pa.StringArray:
     """The 18-character form of Salesforce ids of 15 letters and digits; any other text as it is.
 
     Each of the three chunks of five characters gives a check character: bit i is set if character i is
@@ -26,13 +26,18 @@ def lengthen(ids: pa.StringArray) -> pa.StringArray:
     ['0Mwbb000007MGoTCAW', 'my-conversation']
 
     Args:
-      ids: no nulls.
+      ids: the ids.
+      prefix: what an id begins with, if only ids of one kind are meant.
+
+    Returns:
+      The very array, if it has no such id.
     """
     short = pc.equal(pc.binary_length(ids), _SHORT_BYTES)
     if pc.any(short).as_py():
-        short = pc.and_(short, pc.match_substring_regex(ids, "^[0-9A-Za-z]*$"))
+        short = pc.and_(short, pc.match_substring_regex(ids, f"^{prefix}[0-9A-Za-z]*$"))
     if not pc.any(short).as_py():
         return ids
+    short = short.fill_null(False)
     chosen = ids.filter(short)
     fixed = chosen.cast(pa.binary()).cast(pa.binary(_SHORT_BYTES))
     characters = np.frombuffer(fixed.buffers()[1], np.uint8)[: len(fixed) * _SHORT_BYTES]
@@ -50,9 +55,6 @@ def comparable(ids: pa.StringArray) -> pa.StringArray:
 
     >>> comparable(pa.array(["0dwbb0000000001", "8A1D7C52-6D0E-4C3A-9A0F-2C9B3E1F4D10"])).to_pylist()
     ['0dwbb0000000001AAA', '8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10']
-
-    Args:
-      ids: no nulls.
     """
     ids = lengthen(ids)
     mixed = pc.and_(pc.equal(pc.binary_length(ids), 36), pc.match_substring_regex(ids, "[A-F]"))

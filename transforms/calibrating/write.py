@@ -25,7 +25,7 @@ from transforms.policy import SWITCHES, Policy
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
 from transforms.writing.destinations import RejectsPlace
-from transforms.writing.rejects import check_rejects
+from transforms.writing.refusals import check_rejects
 from transforms.writing.stage import StageRejects, Written
 
 FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"

@@ -13,6 +13,7 @@ from transforms.folding.turns import Int64s, Messages
 from transforms.instants import end_of_second
 from transforms.keying.sharding import concat_message_ids, sequences_of
 from transforms.plumbing import texts
+from transforms.plumbing.dictionaries import numbers_of
 
 Indices = NDArray[np.intp]
 
@@ -93,19 +94,15 @@ def number_sessions(
     Returns:
       A number per message, in the order of the columns; negative if the session gets no records.
     """
-    dictionary = pa.concat_arrays([column.dictionary for column in columns])
-    numbers = pc.index_in(dictionary, ids)
-    if numbers.null_count:
-        unknown = pc.invert(pc.is_in(dictionary, known))
-        numbers = pc.if_else(unknown, _UNKNOWN, numbers).fill_null(_NOT_REPORTED)
-    ends = np.cumsum([len(column.dictionary) for column in columns[:-1]])
-    numbers_by_column = np.split(numbers.to_numpy(), ends)
-    return np.concatenate(
-        [
-            number_of_code.take(column.indices.to_numpy())
-            for number_of_code, column in zip(numbers_by_column, columns, strict=True)
-        ]
-    )
+
+    def number(texts: pa.Array) -> pa.Array:
+        numbers = pc.index_in(texts, ids)
+        if not numbers.null_count:
+            return numbers
+        unknown = pc.invert(pc.is_in(texts, known))
+        return pc.if_else(unknown, _UNKNOWN, numbers).fill_null(_NOT_REPORTED)
+
+    return numbers_of(columns, number)
 
 
 def order_messages(messages: Gathered) -> tuple[Indices, NDArray[np.int32], Int64s]:

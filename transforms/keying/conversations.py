@@ -36,12 +36,13 @@ from transforms.batches import (
 from transforms.ids import comparable
 from transforms.instants import end_of_second
 from transforms.keying.sharding import concat_message_ids, sequences_of
+from transforms.plumbing.dictionaries import numbers_of
 from transforms.snapshots import newest_snapshots
 
 Int64s = NDArray[np.int64]
 
 HOW = ("by_time", "as_opening", "as_late", "to_none")
-BY_TIME_, AS_OPENING, AS_LATE, TO_NONE = range(len(HOW))
+IN_TIME, AS_OPENING, AS_LATE, TO_NONE = range(len(HOW))
 
 KEY = "key"
 """The column by which sessions are keyed: an id of the conversation, or the session's own."""
@@ -134,13 +135,13 @@ def find_sessions(
     how = np.full(len(sent_at_us), TO_NONE, np.int8)
     session[begun], how[begun] = after[begun] - 1, AS_LATE
     in_time = begun[spans.lasts_us.take(session[begun]) >= sent_at_us[begun]]
-    how[in_time] = BY_TIME_
+    how[in_time] = IN_TIME
     rest = np.flatnonzero(how == AS_LATE)
     if len(rest):
         open_ = _last_that_lasts(session[rest], first[rest], sent_at_us[rest], spans.lasts_us)
         found = open_ >= 0
-        session[rest[found]], how[rest[found]] = open_[found], BY_TIME_
-    rest = np.flatnonzero((how != BY_TIME_) & (after < end))
+        session[rest[found]], how[rest[found]] = open_[found], IN_TIME
+    rest = np.flatnonzero((how != IN_TIME) & (after < end))
     if len(rest):
         following = after[rest]
         opens = spans.begins_us.take(following) - sent_at_us[rest] <= lead_us
@@ -202,7 +203,9 @@ def assign_shard(
     if not messages:
         return None, counts
     keys, session_ids, spans = _spans_of(sessions)
-    conversation = _numbers_of([batch.column(0) for batch in messages], keys)
+    conversation = numbers_of(
+        [batch.column(0) for batch in messages], lambda ids: pc.index_in(ids, keys).fill_null(-1)
+    )
     sent_at_us = np.concatenate([batch.column("sent_at_us").to_numpy() for batch in messages])
     session, how = find_sessions(conversation, sent_at_us, spans, lead_us)
     for name, number in zip(HOW, np.bincount(how, minlength=len(HOW)), strict=True):
@@ -245,7 +248,7 @@ def _spans_of(sessions: Sequence[pa.RecordBatch]) -> tuple[pa.Array, pa.Array, S
             pa.array([], pa.string()),
             Spans(np.zeros(1, np.int64), nothing, nothing),
         )
-    table = pa.Table.from_batches(sessions).unify_dictionaries()
+    table = pa.Table.from_batches(sessions)
     table = table.set_column(0, KEY, table.column(KEY).cast(pa.string()))
     newest = newest_snapshots(table, (KEY, "session_id"))
     newest = newest.filter(pc.invert(newest["deleted"])).combine_chunks()
@@ -264,17 +267,3 @@ def _spans_of(sessions: Sequence[pa.RecordBatch]) -> tuple[pa.Array, pa.Array, S
 
 def _known(column: pa.ChunkedArray, otherwise: int) -> Int64s:
     return column.fill_null(otherwise).to_numpy()
-
-
-def _numbers_of(columns: Sequence[pa.DictionaryArray], keys: pa.Array) -> Int64s:
-    """The place of each value in `keys`; -1 for one that is not there."""
-    numbers = [
-        pc.index_in(column.dictionary, keys).fill_null(-1).to_numpy().astype(np.int64)
-        for column in columns
-    ]
-    return np.concatenate(
-        [
-            number.take(column.indices.to_numpy())
-            for number, column in zip(numbers, columns, strict=True)
-        ]
-    )

@@ -45,14 +45,14 @@ class Columns:
     raw: RawBatch
     names: ColumnNames
 
-    def pick(self, column: str) -> list[tuple[str, pa.Array]]:
-        """The columns as read that hold `column`, with their names, in order of preference."""
+    def pick(self, column: str) -> list[pa.Array]:
+        """The columns as read that hold `column`, in order of preference."""
         columns = self.raw.columns
-        return [(name, columns[name]) for name in self.names.names[column] if name in columns]
+        return [columns[name] for name in self.names.names[column] if name in columns]
 
     def first(self, column: str, parse: Parse) -> pa.Array:
         """The value of `column` in each row: of those under its names the first that is not null."""
-        found = [parse(array) for _, array in self.pick(column)]
+        found = [parse(array) for array in self.pick(column)]
         if not found:
             return pa.nulls(self.raw.num_rows, parse(pa.array([], pa.string())).type)
         if found[0].null_count == 0 or len(found) == 1:
@@ -69,13 +69,13 @@ class Columns:
         if not found:
             return no_codes(self.raw.num_rows)
         if len(found) == 1:
-            return values.to_codes(found[0][1])
+            return values.to_codes(found[0])
         return self.text(column).dictionary_encode()
 
     def deleted(self) -> tuple[np.ndarray, np.ndarray]:
         """Which rows are deleted, by any of their columns, and which say what is not understood."""
         deleted = wrong = np.zeros(self.raw.num_rows, bool)
-        for _, array in self.pick("deleted"):
+        for array in self.pick("deleted"):
             said = words.to_deletions(array)
             deleted = deleted | said.fill_null(False).to_numpy(zero_copy_only=False)
             wrong = wrong | nulls(said)
@@ -83,9 +83,8 @@ class Columns:
 
     def parsed(self, column: str, parse: Parse) -> tuple[pa.Array, pa.Array]:
         """The value of `column` in each row, and what the row states; see `first_stated`."""
-        return first_stated(
-            ((array, parse(array)) for _, array in self.pick(column)), self.raw.num_rows
-        )
+        found = ((array, parse(array)) for array in self.pick(column))
+        return first_stated(found, self.raw.num_rows)
 
 
 def no_codes(num_rows: int) -> pa.DictionaryArray:

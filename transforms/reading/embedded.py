@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.json_lines import columns_of_texts
+from transforms.reading.formats.json_columns import columns_of_texts
 from transforms.reading.formats.parts import is_text, leading_parts
 
 

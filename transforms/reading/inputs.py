@@ -29,13 +29,17 @@ _ZIPPED = ("jsonl", "json", "csv")
 
 _WITH_OPTION = ("messages", "sessions", "participants", "channels")
 
-_NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
-    "messages": normalize_messages,
-    "sessions": normalize_sessions,
+_NORMALIZERS: Mapping[str, Callable[[RawBatch, ColumnNames, str], Normalized]] = {
     "participants": normalize_participants,
     "channels": normalize_channels,
     "records": normalize_records,
     "summaries": normalize_summaries,
+}
+
+# Of their rows something may be stated elsewhere.
+_NORMALIZERS_GIVEN: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], Normalized]] = {
+    "messages": normalize_messages,
+    "sessions": normalize_sessions,
 }
 
 
@@ -121,7 +125,6 @@ class Input:
           InputError: the piece can't be read.
         """
         names, path, part = file_part
-        given = Given(lookups, self.assume_platform, self.time_zone)
         try:
             raw = look_into_texts(decode(), names.all())
         except UNREADABLE as error:
@@ -132,8 +135,12 @@ class Input:
             named = pa.repeat(name, raw.num_rows)
             raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: named})
         raw, names = translated(raw, names, self.words)
+        given = Given(lookups, self.assume_platform, self.time_zone)
         try:
-            found = _NORMALIZERS[names.kind](raw, names, path, given)
+            if names.kind in _NORMALIZERS_GIVEN:
+                found = _NORMALIZERS_GIVEN[names.kind](raw, names, path, given)
+            else:
+                found = _NORMALIZERS[names.kind](raw, names, path)
         except OSError as error:
             # The number of a rejected row takes another look at the file, which may be gone by now.
             raise explain(path, error) from error

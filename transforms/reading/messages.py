@@ -13,7 +13,7 @@ from transforms.batches import (
     add_count,
 )
 from transforms.instants import SECOND_US
-from transforms.reading import ids, timestamps, values
+from transforms.reading import id_columns, timestamps, values
 from transforms.reading.columns import Columns, RawBatch, first_stated, no_codes, nulls
 from transforms.reading.fates import Fates, Normalized
 from transforms.reading.lookups import NOTHING_GIVEN, Given
@@ -53,13 +53,13 @@ def normalize_messages(
     role, participant = columns.codes("sender_role"), columns.codes("participant_id")
     sender = senders_of(role)
     if role.null_count and participant.null_count < len(participant):
-        who = ids.to_comparable_ids(participant)
+        who = id_columns.to_comparable_ids(participant)
         stated = by_code(given.lookups.senders.find(who.dictionary), who)
         sender = np.where(nulls(role), stated, sender)
     fates.skip("role", sender == NEVER_COUNTED)
 
     session_id, conversation_id = _session_and_conversation(columns)
-    message_id = ids.trimmed(columns.text("message_id"))
+    message_id = id_columns.trimmed(columns.text("message_id"))
     sent_at, sent_at_stated = _sent_at(columns, given.time_zone)
     sequence, sequence_stated = columns.parsed("sequence", values.to_integers)
 
@@ -89,16 +89,13 @@ def normalize_messages(
     return Normalized(batches, fates.rejects(session_id, message_id), fates.counts)
 
 
-def normalize_participants(
-    raw: RawBatch, names: ColumnNames, source: str, given: Given = NOTHING_GIVEN
-) -> Normalized:
+def normalize_participants(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
     """Makes participants of raw rows; a participant without a role is left out.
 
     Args:
       raw: the rows as read.
       names: the names of the columns.
       source: the file, for the rejects.
-      given: nothing of it is used.
 
     Returns:
       A batch of layout `PARTICIPANTS`; rejects; counts `participants_read` and
@@ -106,7 +103,7 @@ def normalize_participants(
     """
     columns = Columns(raw, names)
     fates = Fates("participants", raw, source)
-    participant = ids.to_comparable_ids(columns.codes("participant_id")).cast(pa.string())
+    participant = id_columns.to_comparable_ids(columns.codes("participant_id")).cast(pa.string())
     role = columns.codes("sender_role")
     sender = senders_of(role)
     fates.reject("participant_id_missing", nulls(participant))
@@ -133,7 +130,7 @@ def _sent_at(columns: Columns, zone: str | None) -> tuple[pa.Array, pa.Array]:
         more = pc.if_else(pc.and_(whole, possible), pc.multiply(millis, 1000), 0)
         return pc.add(instant, more)
 
-    found = ((array, parse(array)) for _, array in columns.pick("sent_at"))
+    found = ((array, parse(array)) for array in columns.pick("sent_at"))
     return first_stated(found, columns.raw.num_rows)
 
 
@@ -142,18 +139,18 @@ def _session_and_conversation(columns: Columns) -> tuple[pa.DictionaryArray, pa.
 
     A column for the conversation may hold the id of a session: the value decides, not the name.
     """
-    session_id = ids.to_session_ids(columns.codes("session_id"))
+    session_id = id_columns.to_session_ids(columns.codes("session_id"))
     conversation_id = no_codes(columns.raw.num_rows)
-    for _, array in columns.pick("conversation_id"):
+    for array in columns.pick("conversation_id"):
         if session_id.null_count == 0:
             break
         found = values.to_codes(array)
-        of_session = ids.is_of_session(found.dictionary)
+        of_session = id_columns.is_of_session(found.dictionary)
         if pc.any(of_session).as_py():
-            session_id = _either(session_id, ids.to_session_ids(_only(found, of_session)))
+            session_id = _either(session_id, id_columns.to_session_ids(_only(found, of_session)))
         if not pc.all(of_session).as_py():
             others = _only(found, pc.invert(of_session))
-            conversation_id = _either(conversation_id, ids.to_comparable_ids(others))
+            conversation_id = _either(conversation_id, id_columns.to_comparable_ids(others))
     return session_id, conversation_id
 
 

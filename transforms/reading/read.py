@@ -137,8 +137,9 @@ class ReadSessions(_ReadOne):
 
     def _others(self) -> list[Input]:
         names = ColumnNames.of("channels", self.channel_columns)
-        one = Input(patterns=self.channels, names=names, file_format=self.channel_format)
-        return [dataclasses.replace(one, words=self.values)] if self.channels else []
+        words, file_format = self.values, self.channel_format
+        one = Input(patterns=self.channels, names=names, words=words, file_format=file_format)
+        return [one] if self.channels else []
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -223,11 +224,7 @@ def _read(pbegin: beam.Pipeline, reads: Sequence[_ReadOne]) -> Batches:
     if not others:
         return _read_parts(pbegin, inputs)
     stated = _read_parts(pbegin, others, label="Others")
-    read = _read_parts(pbegin, inputs, stated)
-    return read._replace(
-        rejects=(read.rejects, stated.rejects) | "AllRejects" >> beam.Flatten(),
-        counts=(read.counts, stated.counts) | "AllCounts" >> beam.Flatten(),
-    )
+    return _read_parts(pbegin, inputs, stated).with_fates_of(stated)
 
 
 def _read_parts(

@@ -7,10 +7,9 @@ import pyarrow.compute as pc
 
 from schemas import metric_types
 from transforms.batches import MAX_VALUE, SALESFORCE_RECORDS, SUMMARIES
-from transforms.reading import ids, values
+from transforms.reading import id_columns, values
 from transforms.reading.columns import Columns, Parse, RawBatch, nulls
 from transforms.reading.fates import Fates, Normalized
-from transforms.reading.lookups import NOTHING_GIVEN, Given
 from transforms.reading.names import ColumnNames
 from transforms.reading.timestamps import to_instants
 
@@ -21,9 +20,7 @@ _PARSERS: Mapping[pa.DataType, Parse] = {
 }
 
 
-def normalize_records(
-    raw: RawBatch, names: ColumnNames, source: str, given: Given = NOTHING_GIVEN
-) -> Normalized:
+def normalize_records(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
     """Makes Salesforce's own records of raw rows.
 
     A record whose type the schema does not list is skipped before anything else of it is looked at.
@@ -32,7 +29,6 @@ def normalize_records(
       raw: the rows as read.
       names: the names of the columns.
       source: the file, for the rejects.
-      given: nothing of it is used.
 
     Returns:
       A batch of layout `SALESFORCE_RECORDS`; rejects; counts `records_read`,
@@ -45,7 +41,7 @@ def normalize_records(
     metric_type = known.take(named.indices)
     fates.skip("metric_type", nulls(metric_type) & ~nulls(named))
 
-    session_id = ids.to_session_ids(columns.codes("session_id"))
+    session_id = id_columns.to_session_ids(columns.codes("session_id"))
     value, stated = columns.parsed("metric_value", values.to_integers)
     possible = pc.and_(pc.greater_equal(value, 0), pc.less_equal(value, MAX_VALUE))
 
@@ -60,16 +56,13 @@ def normalize_records(
     return fates.result(found, SALESFORCE_RECORDS, session_id)
 
 
-def normalize_summaries(
-    raw: RawBatch, names: ColumnNames, source: str, given: Given = NOTHING_GIVEN
-) -> Normalized:
+def normalize_summaries(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
     """Makes summary rows of raw rows.
 
     Args:
       raw: the rows as read.
       names: the names of the columns.
       source: the file, for the rejects.
-      given: nothing of it is used.
 
     Returns:
       A batch of layout `SUMMARIES`; rejects; counts `summaries_read` and `summaries_rejected_<reason>`.

@@ -44,11 +44,7 @@ class BatchMessages(beam.PTransform):
         if self.participants is None:
             return _batch(pcoll, MessageRow)
         stated = pcoll.pipeline | "ReadParticipants" >> self.participants
-        batches = _batch(pcoll, MessageRow, stated)
-        return batches._replace(
-            rejects=(batches.rejects, stated.rejects) | "AllRejects" >> beam.Flatten(),
-            counts=(batches.counts, stated.counts) | "AllCounts" >> beam.Flatten(),
-        )
+        return _batch(pcoll, MessageRow, stated).with_fates_of(stated)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

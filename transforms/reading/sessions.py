@@ -6,14 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.batches import CHANNELS, PLATFORMS, SESSIONS, SIDES
-from transforms.reading import ids, timestamps, values
+from transforms.reading import id_columns, timestamps, values
 from transforms.reading.columns import Columns, RawBatch, nulls
 from transforms.reading.fates import SESSION_INSTANTS, Fates, Normalized
 from transforms.reading.lookups import NOTHING_GIVEN, Given
 from transforms.reading.names import ColumnNames
-from transforms.reading.words import STATUSES, one_of
-
-_EMBEDDED = "EmbeddedMessaging"
+from transforms.reading.words import EMBEDDED, STATUSES, one_of
 
 
 def normalize_sessions(
@@ -36,7 +34,7 @@ def normalize_sessions(
     """
     columns = Columns(raw, names)
     fates = Fates("sessions", raw, source)
-    session_id = ids.to_session_ids(columns.codes("session_id"))
+    session_id = id_columns.to_session_ids(columns.codes("session_id"))
     deleted, deleted_stated = columns.deleted()
     status_stated, channel_type = columns.codes("status"), columns.codes("channel_type")
     status = one_of(STATUSES, status_stated)
@@ -75,27 +73,24 @@ def _platform(
     """The platform of each session, and what its own row states."""
     stated = columns.codes("platform_type")
     platform = one_of(PLATFORMS, stated)
-    channel = ids.to_comparable_ids(columns.codes("channel_id"))
+    channel = id_columns.to_comparable_ids(columns.codes("channel_id"))
     if channel.null_count < len(channel):
         found = given.lookups.platforms.find(channel.dictionary)
         of_channel = pa.array(PLATFORMS).take(found).take(channel.indices)
         platform = pc.if_else(stated.is_null(), of_channel, platform)
     assumed = pa.scalar(given.assume_platform, pa.string())
     platform = pc.if_else(stated.is_null(), pc.coalesce(platform, assumed), platform)
-    embedded = pc.equal(one_of((_EMBEDDED,), channel_type), _EMBEDDED).fill_null(False)
+    embedded = pc.equal(one_of((EMBEDDED,), channel_type), EMBEDDED).fill_null(False)
     return pc.if_else(embedded, PLATFORMS[0], platform), stated
 
 
-def normalize_channels(
-    raw: RawBatch, names: ColumnNames, source: str, given: Given = NOTHING_GIVEN
-) -> Normalized:
+def normalize_channels(raw: RawBatch, names: ColumnNames, source: str) -> Normalized:
     """Makes channels of raw rows; a channel without a platform is left out.
 
     Args:
       raw: the rows as read.
       names: the names of the columns.
       source: the file, for the rejects.
-      given: nothing of it is used.
 
     Returns:
       A batch of layout `CHANNELS`; rejects; counts `channels_read` and `channels_rejected_<reason>`.
@@ -115,7 +110,7 @@ def _ids(columns: Columns, name: str) -> pa.StringArray:
     """The ids in a column, as they are compared."""
     if not columns.pick(name):
         return pa.nulls(columns.raw.num_rows, pa.string())
-    return _texts(ids.to_comparable_ids(columns.codes(name)))
+    return _texts(id_columns.to_comparable_ids(columns.codes(name)))
 
 
 def _texts(column: pa.DictionaryArray) -> pa.StringArray:

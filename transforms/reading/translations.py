@@ -11,10 +11,7 @@ from transforms.errors import InputError
 from transforms.reading.columns import RawBatch
 from transforms.reading.names import ColumnNames
 from transforms.reading.values import to_codes, to_words
-from transforms.reading.words import MESSAGE_ENTRY_TYPES, SENDERS, STATUSES, one_of
-
-EMBEDDED = "EmbeddedMessaging"
-"""The channel type of In-App and Web."""
+from transforms.reading.words import EMBEDDED, MESSAGE_ENTRY_TYPES, SENDERS, STATUSES, one_of
 
 Words = Mapping[str, Mapping[str, str]]
 """For each column the words of another system, and the known word that each stands for."""

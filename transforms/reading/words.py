@@ -27,6 +27,9 @@ MESSAGE_ENTRY_TYPES = ("Text", "Message", "CONVERSATION_MESSAGE")
 
 _YES, _NO = ["true", "t", "1", "yes", "y"], ["false", "f", "0", "no", "n"]
 
+EMBEDDED = "EmbeddedMessaging"
+"""The channel type of In-App and Web."""
+
 STATUSES = ("New", "Active", "Consent", "Waiting", "Paused", "Inactive", "Ended", "Error")
 
 

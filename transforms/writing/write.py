@@ -25,7 +25,7 @@ from transforms.reporting.measures import Report
 from transforms.reporting.page import ReportPage
 from transforms.writing.destinations import Days, Destination, RejectsPlace, is_file_of
 from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.rejects import check_messages, check_rejects
+from transforms.writing.refusals import check_messages, check_rejects
 from transforms.writing.stage import StageFiles, StageRejects, Written
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT, to_summaries
 from transforms.writing.tables import TableRange

@@ -4,31 +4,24 @@ import gzip
 import io
 import json
 
-import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.files_of_rows import (
-    NAMES,
-    NESTED,
     NOON_MS,
-    SAME,
     SECRET,
     SIZES,
     batches,
     lines,
     normalized,
     outcome,
-    rows_of,
     scan,
     with_sizes,
 )
 from transforms.batches import AGENT, NO_SEQUENCE
-from transforms.reading import formats, timestamps, values
-from transforms.reading.columns import RawBatch
-from transforms.reading.embedded import look_into_texts
-from transforms.reading.formats import json_lines as json_format
+from transforms.reading import formats, values
+from transforms.reading.formats import json_lines
 
 GOOD = {"session_id": "s", "message_id": "m", "sent_at": NOON_MS, "sender_role": "Agent"}
 GOOD_LINE = json.dumps(GOOD).encode()
@@ -109,118 +102,6 @@ def test_of_a_key_that_is_there_twice_the_first_counts(broken):
     assert scan("f.jsonl", twice + b"\n" + broken)[0] == [row]
 
 
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.integers(-(1 << 70), 1 << 70),
-    st.floats(),
-    st.sampled_from([0.5, 1.0, 1e15, 1e-4, 5e-7, 2.0**53, 2.0**63, -0.0]),
-    st.text(max_size=5),
-    st.sampled_from(["0Mwbb000007MGoT", "Agent", "2024-10-02T12:00:00Z", "\ud800", "1.0"]),
-)
-SENDERS = st.fixed_dictionaries({}, optional={"role": SCALARS, "x": SCALARS})
-OBJECTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "session_id": SCALARS,
-        "relatedRecords": st.lists(st.sampled_from(["0Mwa", "b", "", None]) | SCALARS, max_size=3),
-        "Seq": SCALARS,
-        "sent_at": st.integers(0, 1 << 50) | st.floats(0, 1e13),
-        "EntryTime": SCALARS,
-        "sender": SENDERS | SENDERS.map(json.dumps) | SCALARS,
-        "sender.role": SCALARS,
-        "MessagingSession": st.fixed_dictionaries({}, optional={"Id": st.text(max_size=2)}),
-        "other": st.recursive(
-            SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=3
-        ),
-    },
-)
-ONE_KIND = st.sampled_from(["session_id", "Seq", "EntryTime"]).flatmap(
-    lambda key: st.one_of(
-        *(
-            st.lists(st.fixed_dictionaries({"sent_at": st.just(1)}, optional={key: kind}))
-            for kind in (st.integers(), st.floats(allow_nan=False), st.text(max_size=3), st.none())
-        )
-    )
-)
-
-
-@given(st.lists(OBJECTS, min_size=1, max_size=5) | ONE_KIND.filter(bool))
-@example([{"sender": {"role": "a"}, "sender.role": None}])
-@example([{"sender": {"role": "a"}, "sender.role": "b"}])
-@example([{"sender": "a"}, {"sender": {"role": "b"}}])
-@example([{"sender": '{"role": "a"}'}, {"sender": {"role": 1e20}}])
-@example([{"sender": "a", "sender.role": "b"}])
-@example([{"sender": "a"}, {"sender.role": "b"}])
-@example([{"sender": '{"role": "a"}'}, {"sender": None}, {"sender": "no"}])
-@example([{"sender": '{"role": "a"}'}, {"sender": 7}, {"sender": '{"role": ["0Mwb"]}'}])
-@example([{"session_id": '["0Mwa"]'}, {"session_id": {"x": 1}}])
-@example([{"session_id": '["0Mwa"]'}, {"session_id": "b"}])
-@example([{"Seq": 1}, {"Seq": "1"}])
-@example([{"Seq": 1.5}, {"Seq": 9007199254740993}])
-@example([{"Seq": 5e-7}, {"Seq": 2.2250738585072014e-308}])
-def test_the_fast_way_of_json_says_what_the_slow_one_says(objects):
-    block = lines(objects)
-    fast = json_format._fast(block, NAMES)
-    if fast is None:
-        return
-    slow = json_format._slowly(block, 1, NAMES)
-    assert slow.malformed == []
-    fast = look_into_texts(RawBatch(fast, len(objects), list), NAMES).columns
-    fast = {name: column for name, column in fast.items() if name in NAMES}
-    if not fast:
-        assert all(text is None for column in rows_of(slow.columns).values() for text in column)
-        return
-    assert rows_of(fast) == rows_of(slow.columns)
-    for parse in (timestamps.to_instants, values.to_integers):
-        for name in fast:
-            assert parse(fast[name]).to_pylist() == parse(slow.columns[name]).to_pylist()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"a":"1"}{"a":"2"}\n\n',
-        '{"a":"1"}{"a":"2"}\n{"a":\n"3"}\n',
-        '{"a":"1"}\nnull\n',
-        '{"a":"1"}\n"x"\n',
-        '{"a":"1","a":"2"}\n',
-        '{"a":"1","\\u0061":"2"}\n',
-        '{"b":{"c":"1","c":"2"},"a":"q"}\n',
-        '{"a":NaN}\n',
-        '{"a":[{"b":1},\n{"b":2}]}\n',
-        '{"conversationEntries":[{"a":"1"},{"a":"2"}]}\n',
-        '{"records":[{"a":"1"},{"a":"2"}],"done":true}\n{"a":"3"}\n',
-        '{"status":0,"result":{"totalSize":1,"records":[{"a":"1"}]}}\n',
-        '{"a":"1","records":[],"result":{"records":[]}}\n',
-    ],
-)
-def test_odd_blocks_of_json_are_read_slowly_or_the_same(text):
-    block = text.encode()
-    names = ["a", "b.c"]
-    slow = json_format._slowly(block, 1, names)
-    fast = json_format._fast(block, names)
-    if fast is not None:
-        assert slow.malformed == []
-        assert rows_of(fast, names) == rows_of(slow.columns, names)
-
-
-IN_TEXTS = [
-    {**row, "sender": json.dumps(row["sender"]), "relatedRecords": json.dumps(["0Mwa"])}
-    for row in NESTED
-]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [SAME["flat.jsonl"], SAME["nested.jsonl"], SAME["crlf.jsonl"], lines(IN_TEXTS)],
-    ids=["flat", "nested", "crlf", "texts"],
-)
-def test_a_plain_block_of_json_is_read_the_fast_way(data):
-    assert json_format._fast(data, NAMES) is not None
-
-
 @pytest.mark.parametrize("name", ["f.jsonl", "f.ndjson", "f.jsonl.gz", "f.ndjson.gz"])
 @pytest.mark.parametrize("data", [b"", b"\n", b"  \n\n"])
 def test_a_file_of_json_lines_without_rows(name, data):
@@ -234,21 +115,6 @@ def test_a_list_among_texts():
     rows = [{"session_id": "a"}, {"session_id": ["x", "0Mwb"]}, {"session_id": "[0Mwc]"}]
     (raw,) = batches("f.jsonl", lines(rows), ["session_id"])
     assert raw.columns["session_id"].to_pylist() == ["a", "0Mwb", "[0Mwc]"]
-
-
-def test_columns_of_texts():
-    found = json_format.columns_of_texts(
-        pa.array(['{"a": "1", "b": {"c": "2"}}', "no", ' {"a":\n"3"}', "[4]"]), ["a", "b.c", "d"]
-    )
-    assert {name: column.to_pylist() for name, column in found.items()} == {
-        "a": ["1", None, "3", None],
-        "b.c": ["2", None, None, None],
-    }
-    assert json_format.columns_of_texts(pa.array([], pa.string()), ["a"]) == {}
-    # Not one of them is an object.
-    for texts in (["{", "{]"], ["no", ""]):
-        columns = json_format.columns_of_texts(pa.array(texts), ["a"])
-        assert all(column.to_pylist() == [None, None] for column in columns.values())
 
 
 # Events, each with a row inside.
@@ -327,5 +193,5 @@ def test_what_is_only_far_down_a_block_is_found(line):
         texts = {name: values.to_text(array).to_pylist() for name, array in raw.columns.items()}
         return raw.num_rows, {name: text for name, text in texts.items() if any(text)}
 
-    found = json_format._decode_lines(block, 2_001, lambda: 1, names)
-    assert rows(found) == rows(json_format._slowly(block, 1, names))
+    found = json_lines._decode_lines(block, 2_001, lambda: 1, names)
+    assert rows(found) == rows(json_lines._slowly(block, 1, names))

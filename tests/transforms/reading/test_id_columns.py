@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.reading import ids
+from transforms.reading import id_columns
 
 ENCODINGS = [lambda array: array, pa.Array.dictionary_encode]
 
@@ -15,7 +15,7 @@ def test_both_forms_of_a_sessions_id_are_one(encode):
     texts = ["0Mwbb000007MGoT", "other", "0Mwbb000007MGoTCAW", None, "", "0Mwbb000007MGo é"]
     # Of fifteen letters and digits, too, but no session's.
     texts.append("500bb000007MGoT")
-    found = ids.to_session_ids(encode(pa.array(texts)))
+    found = id_columns.to_session_ids(encode(pa.array(texts)))
     assert found.to_pylist() == [
         "0Mwbb000007MGoTCAW",
         "other",
@@ -45,15 +45,15 @@ def test_of_a_list_in_a_text_the_first_sessions_id(encode):
         '["x0Mwbb000007MGoT"]': None,
         "a": "a",
     }
-    found = ids.to_session_ids(encode(pa.array([*texts, None])))
+    found = id_columns.to_session_ids(encode(pa.array([*texts, None])))
     assert found.to_pylist() == [*texts.values(), None]
-    lists = ids.to_session_ids(pa.array([["500x", "0Mwbb000007MGoT"], [], None]))
+    lists = id_columns.to_session_ids(pa.array([["500x", "0Mwbb000007MGoT"], [], None]))
     assert lists.to_pylist() == ["0Mwbb000007MGoTCAW", None, None]
 
 
 def test_ids_of_sessions_are_told_by_their_prefix():
     texts = pa.array(["0Mwbb000007MGoT", "0Mw", "0mwbb000007MGoT", "0dwbb000007MGoT", "x0Mw", ""])
-    assert ids.is_of_session(texts).to_pylist() == [True, True, False, False, False, False]
+    assert id_columns.is_of_session(texts).to_pylist() == [True, True, False, False, False, False]
 
 
 @pytest.mark.parametrize("encode", ENCODINGS)
@@ -65,7 +65,7 @@ def test_ids_of_other_records_that_are_alike_are_one(encode):
         "8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10": "8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10",
         "Conversation 1": "Conversation 1",
     }
-    found = ids.to_comparable_ids(encode(pa.array([*texts, None, ""])))
+    found = id_columns.to_comparable_ids(encode(pa.array([*texts, None, ""])))
     assert found.to_pylist() == [*texts.values(), None, None]
     assert found.dictionary.to_pylist() == list(dict.fromkeys(texts.values()))
     assert found.type == pa.dictionary(pa.int32(), pa.string())
@@ -73,11 +73,11 @@ def test_ids_of_other_records_that_are_alike_are_one(encode):
 
 def test_ids_without_a_value():
     for array in (pa.nulls(2), pa.array([], pa.string()), pa.array(["", None])):
-        for convert in (ids.to_session_ids, ids.to_comparable_ids):
+        for convert in (id_columns.to_session_ids, id_columns.to_comparable_ids):
             assert convert(array).to_pylist() == [None] * len(array)
 
 
-@pytest.mark.parametrize("to_ids", [ids.to_session_ids, ids.to_comparable_ids])
+@pytest.mark.parametrize("to_ids", [id_columns.to_session_ids, id_columns.to_comparable_ids])
 def test_blanks_and_the_point_of_a_data_frame_are_no_part_of_an_id(to_ids):
     texts = ["123.0", "123", " 123\t", "1.5", "1.0.0", "a b", "  ", "", "NULL", "\\N", None]
     expected = ["123", "123", "123", "1.5", "1.0.0", "a b", None, None, None, None, None]
@@ -90,4 +90,4 @@ def test_blanks_and_the_point_of_a_data_frame_are_no_part_of_an_id(to_ids):
 def test_trimmed_as_by_python(texts):
     expected = [None if text is None else text.strip() or None for text in texts]
     nothing = [None if text == "" else text for text in texts]
-    assert ids.trimmed(pa.array(nothing, pa.string())).to_pylist() == expected
+    assert id_columns.trimmed(pa.array(nothing, pa.string())).to_pylist() == expected

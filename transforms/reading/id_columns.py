@@ -1,4 +1,4 @@
-"""Ids in the one form in which they are compared. Pure; no Beam."""
+"""Columns of ids as they are read, in the one form in which ids are compared. Pure; no Beam."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -7,8 +7,6 @@ from transforms.batches import SESSION_ID_PREFIX
 from transforms.ids import comparable, lengthen
 from transforms.plumbing import texts
 from transforms.reading.values import to_codes
-
-_SHORT_BYTES = 15
 
 # In quotes as JSON has them, or Python.
 _FIRST_SESSION_ID = rf"""["'](?P<id>{SESSION_ID_PREFIX}[^"'\\]*)["']"""
@@ -30,12 +28,7 @@ def to_session_ids(array: pa.Array) -> pa.DictionaryArray:
     if pc.any(lists).as_py():
         found = pc.extract_regex(ids, _FIRST_SESSION_ID).field("id")
         ids = pc.if_else(lists, pc.if_else(pc.equal(found, ""), _NO_TEXT, found), ids)
-    short = pc.and_(
-        pc.starts_with(ids, SESSION_ID_PREFIX), pc.equal(pc.binary_length(ids), _SHORT_BYTES)
-    )
-    if pc.any(short).as_py():
-        ids = pc.if_else(short.fill_null(False), lengthen(ids.fill_null("")), ids)
-    return _with_dictionary(encoded, ids)
+    return _with_dictionary(encoded, lengthen(ids, SESSION_ID_PREFIX))
 
 
 def is_of_session(ids: pa.Array) -> pa.BooleanArray:
@@ -51,12 +44,7 @@ def to_comparable_ids(array: pa.Array) -> pa.DictionaryArray:
     ['0dwbb0000000001AAA', '8a1d7c52-6d0e-4c3a-9a0f-2c9b3e1f4d10', 'Conversation 1']
     """
     encoded = to_codes(array)
-    ids = _plain(encoded.dictionary)
-    if ids.null_count:
-        ids = pc.if_else(ids.is_null(), _NO_TEXT, comparable(ids.fill_null("")))
-    else:
-        ids = comparable(ids)
-    return _with_dictionary(encoded, ids)
+    return _with_dictionary(encoded, comparable(_plain(encoded.dictionary)))
 
 
 def trimmed(ids: pa.StringArray) -> pa.StringArray:

@@ -1,0 +1,34 @@
+"""Columns of dictionary codes, of which each value is looked up once. No Beam."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def numbers_of(
+    columns: Sequence[pa.DictionaryArray], number: Callable[[pa.Array], pa.Array]
+) -> NDArray[np.int32]:
+    """The number of each value of several columns.
+
+        columns        dictionaries      numbers of a, b and c are 1, 2 and 3
+        a b a          a b               1 2 1
+        c c a          c a               3 3 1
+
+    Args:
+      columns: no nulls.
+      number: gives the int32 number of each text of an array, no nulls. It is called once, with all
+        dictionaries, for it may have to make a table of its own.
+
+    Returns:
+      A number per value, in the order of the columns.
+    """
+    numbers = number(pa.concat_arrays([column.dictionary for column in columns])).to_numpy()
+    ends = np.cumsum([len(column.dictionary) for column in columns[:-1]], dtype=np.intp)
+    return np.concatenate(
+        [
+            number_of_code.take(column.indices.to_numpy())
+            for number_of_code, column in zip(np.split(numbers, ends), columns, strict=True)
+        ]
+    )

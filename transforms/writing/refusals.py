@@ -1,0 +1,69 @@
+"""What a run refuses to publish: too many rejects, sessions without one message. Pure; no Beam."""
+
+import itertools
+from collections.abc import Iterable
+
+from transforms.batches import Counts
+from transforms.errors import NoMessagesError, TooManyRejectsError
+from transforms.examples import Example, least
+
+
+def check_rejects(counts: Counts, max_ratio: float) -> None:
+    """Checks that not too many rows were rejected.
+
+    Raises:
+      TooManyRejectsError: more than `max_ratio` of the rows of one input.
+    """
+    for rows in ("messages", "sessions", "participants", "channels", "records"):
+        read = counts.get(f"{rows}_read", 0)
+        reasons = {
+            name.removeprefix(f"{rows}_rejected_"): number
+            for name, number in counts.items()
+            if name.startswith(f"{rows}_rejected_")
+        }
+        rejected = sum(reasons.values())
+        if read and rejected / read > max_ratio:
+            listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+            hint = ""
+            if "platform_unknown" in reasons:
+                hint = "State the sessions' platform with --channels or --assume_platform. "
+            raise TooManyRejectsError(
+                f"{rejected:,} of {read:,} {rows} rejected ({listed}), more than "
+                f"max_reject_ratio {max_ratio:g} allows; nothing was published. "
+                f"{hint}Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
+            )
+
+
+def check_messages(counts: Counts, examples: Iterable[Example], allowed: bool) -> None:
+    """Checks that messages and sessions belong together.
+
+    Args:
+      counts: what became of all rows.
+      examples: ids of both, in any order.
+      allowed: whether it may be that no message counts.
+
+    Raises:
+      NoMessagesError: sessions are reported, and not one message counts.
+    """
+    reported = counts.get("sessions_reported", 0)
+    if allowed or not reported or counts.get("messages_counted"):
+        return
+    fates = [
+        f"{name.removeprefix('messages_').replace('_', ' ')} {number:,}"
+        for name, number in counts.items()
+        if name.startswith("messages_") and name != "messages_read"
+    ]
+    read = counts.get("messages_read", 0)
+    shown = {
+        of: ", ".join(example.id for example in some)
+        for of, some in itertools.groupby(least(examples), lambda example: example.of)
+    }
+    beside = ""
+    if len(shown) > 1:
+        beside = f"; messages name {shown['messages']}, sessions are {shown['sessions']}"
+    raise NoMessagesError(
+        f"sessions are reported ({reported:,}) and not one message counts: "
+        + (f"of {read:,} messages read, {', '.join(fates)}" if read else "there are no messages")
+        + f"{beside}; nothing was published. Give the messages of these sessions, or "
+        "--allow_no_messages"
+    )
