@@ -12,7 +12,7 @@ from transforms.files import match, open_input
 from transforms.reading.columns import RawBatch
 from transforms.reading.embedded import look_into_texts
 from transforms.reading.fates import Normalized
-from transforms.reading.formats import UNREADABLE, explain, format_of, stem_of
+from transforms.reading.formats import UNREADABLE, explain, format_of, stem_of, with_suffix
 from transforms.reading.formats.parts import Decode, Part
 from transforms.reading.lookups import Given, Lookups
 from transforms.reading.messages import normalize_messages, normalize_participants
@@ -24,8 +24,6 @@ from transforms.reading.translations import Words, translated
 
 FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv"]
 """A format that may be named for files whose suffix names none."""
-
-_ZIPPED = ("jsonl", "json", "csv")
 
 _WITH_OPTION = ("messages", "sessions", "participants", "channels")
 
@@ -88,7 +86,7 @@ class Input:
             return
         for path, size in match(pattern):
             names = _names_of(path, self.names, self.file_format)
-            file_format = format_of(_with_suffix(path, self.file_format))
+            file_format = format_of(with_suffix(path, self.file_format))
             try:
                 with open_input(path) as file:
                     parts = file_format.parts(file, size)
@@ -108,7 +106,7 @@ class Input:
             if isinstance(part, Stream):
                 yield from read_stream(part, path, names.all())
             else:
-                file_format = format_of(_with_suffix(path, self.file_format))
+                file_format = format_of(with_suffix(path, self.file_format))
                 yield from file_format.read(lambda: open_input(path), part, names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
@@ -131,7 +129,7 @@ class Input:
             raise explain(path, error) from error
         if FILE_NAME in names.all():
             is_file = not isinstance(part, Stream)
-            name = stem_of(_with_suffix(path, self.file_format) if is_file else path)
+            name = stem_of(with_suffix(path, self.file_format) if is_file else path)
             named = pa.repeat(name, raw.num_rows)
             raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: named})
         raw, names = translated(raw, names, self.words)
@@ -193,22 +191,10 @@ def check_inputs(
     ]
 
 
-def _with_suffix(path: str, file_format: str | None) -> str:
-    """A path whose suffix names a format: its own, else with that of `file_format`, before any `.gz`."""
-    if file_format is None:
-        return path
-    try:
-        format_of(path)
-    except InputError:
-        is_zipped = path.lower().endswith(".gz") and file_format in _ZIPPED
-        return f"{path[:-3]}.{file_format}.gz" if is_zipped else f"{path}.{file_format}"
-    return path
-
-
 def _check_suffix(path: str, kind: str, file_format: str | None) -> None:
     """Raises InputError for a file of no known format."""
     try:
-        format_of(_with_suffix(path, file_format))
+        format_of(with_suffix(path, file_format))
     except InputError as error:
         hint = f", or name the format with --{kind[:-1]}_format" if kind in _WITH_OPTION else ""
         raise InputError(f"{error}{hint}") from None
@@ -220,13 +206,13 @@ def _names_of(path: str, names: ColumnNames, file_format: str | None) -> ColumnN
     if found is None:
         return names
     names.check(found, path)
-    rows_differ = format_of(_with_suffix(path, file_format)).rows_differ
+    rows_differ = format_of(with_suffix(path, file_format)).rows_differ
     return names.resolve(found, path, rows_differ)
 
 
 def _columns_of_file(path: str, file_format: str | None) -> list[str] | None:
     """The columns of a file, nested ones with dots; None if it has no row that could name them."""
-    known = format_of(_with_suffix(path, file_format))
+    known = format_of(with_suffix(path, file_format))
     try:
         with open_input(path) as file:
             return known.names(file)

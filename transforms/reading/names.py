@@ -1,83 +1,16 @@
 """The names under which the files of an input may have its columns. Pure; no Beam."""
 
-import collections
 import dataclasses
 import difflib
-import functools
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from schemas import aliases, envelopes
+from schemas import aliases
 from transforms.errors import InputError
+from transforms.reading.headers import shown, sure_names
+from transforms.reading.spellings import Spellings, fold
 
 FILE_NAME = "@file"
 """In place of a column's name: the value is the name of the file, without folders and suffixes."""
-
-_KINDS = ("messages", "sessions", "participants", "channels", "records", "summaries")
-
-_MOST_SHOWN = 100
-
-# What a row has and no header: an id, an instant, a number, an address, a text of many words.
-_OF_A_ROW = re.compile(r"^[^\w\s]|^\d|(\d\D*){4}|@|.{61}")
-
-_NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
-
-_DECORATION = re.compile(r"^(ssot__|std__)|__c$")
-
-
-def fold(name: str) -> str:
-    """A name without what sources write in different ways, for names that are compared.
-
-    Case, `_`, blanks, the prefixes `ssot__` and `std__` of Data 360 and the suffix `__c` make no
-    difference; dots do.
-
-    >>> {fold(name) for name in ("ssot__ConversationId__c", "conversation_id", "Conversation ID")}
-    {'conversationid'}
-    """
-    parts = (_DECORATION.sub("", part.strip().lower()) for part in name.split("."))
-    return ".".join(re.sub(r"[_\s]", "", part) for part in parts)
-
-
-def shown(found: Iterable[str]) -> str:
-    """The columns of a file for a message: all of them, if they are sure to be names.
-
-    A file without a header has a row in its place, and in that a customer's words. Two names that are
-    known make a header of it. Otherwise nothing of what looks like a row is shown, and of the rest what
-    has no blanks; a known name always is.
-
-        Messaging Session ID, Status, Team name     all three
-        Chat, When, Team name                       Chat, When
-        0Mwbb000007MGoT, Status, It is lost         Status
-    """
-    names = list(found)
-    kept = _sure_names(names)
-    text = ", ".join(" ".join(name.split())[:80] or "''" for name in kept[:_MOST_SHOWN])
-    if len(kept) > _MOST_SHOWN:
-        text += f" and {len(kept) - _MOST_SHOWN} more"
-    if hidden := len(names) - len(kept):
-        text += f"{' and ' if kept else ''}{hidden} not shown, for they may be values of a row"
-    return text or "none"
-
-
-def _sure_names(found: Sequence[str]) -> list[str]:
-    """The columns of a file that may be shown."""
-    known = [name for name in found if _is_known(name)]
-    if len({fold(name) for name in known}) > 1:
-        return list(found)
-    if any(_OF_A_ROW.search(name.strip()) for name in found):
-        return known
-    return [name for name in found if name in known or _NAME.fullmatch(name)]
-
-
-def _is_known(name: str) -> bool:
-    """Whether any input may have a column of that name, or an envelope with it inside."""
-    return not {fold(name), fold(name.partition(".")[2])}.isdisjoint(_known_names())
-
-
-@functools.cache
-def _known_names() -> frozenset[str]:
-    columns = (entry["names"] for kind in _KINDS for entry in aliases(kind).values())
-    return frozenset(fold(name) for names in columns for name in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +82,7 @@ class ColumnNames:
         Raises:
           InputError: two columns differ from a known name in nothing that counts, and none is exact.
         """
-        spellings = _Spellings(found, source)
+        spellings = Spellings([*found, FILE_NAME], source)
         names = {}
         for column, known in self.names.items():
             there = {name: spellings.of(name, column, known) for name in known}
@@ -220,7 +153,7 @@ class ColumnNames:
         if not absent or not files:
             return
         found = list(dict.fromkeys(name for names in files.values() for name in names))
-        by_fold = {fold(name): name for name in _sure_names(found)}
+        by_fold = {fold(name): name for name in sure_names(found)}
         said = []
         for column in absent:
             (name,) = self.names[column]
@@ -247,53 +180,3 @@ class ColumnNames:
             for column, entry in aliases(self.kind).items()
             if not entry["required"] and column not in there and column not in named
         ]
-
-
-class _Spellings:
-    """The columns of one file, by what they are called without what makes no difference."""
-
-    def __init__(self, found: Iterable[str], source: str):
-        self._found, self._source = dict.fromkeys(found), source
-        self._by_fold: dict[str, list[str]] = collections.defaultdict(list)
-        self._enveloped: dict[str, list[str]] = collections.defaultdict(list)
-        known = {fold(name) for name in envelopes()}
-        for name in self._found:
-            self._by_fold[fold(name)].append(name)
-            top, _, rest = name.partition(".")
-            if rest and fold(top) in known:
-                self._enveloped[fold(rest)].append(name)
-
-    def of(self, name: str, column: str, known: Sequence[str]) -> str | None:
-        """How the file spells one of the known names of a column; None if it does not have it."""
-        if name in self._found or name == FILE_NAME:
-            return name
-        spelled = self._by_fold.get(fold(name), [])
-        exact = [one for one in spelled if one in known]
-        return exact[0] if exact else self._one(column, spelled)
-
-    def inside_envelopes(self, name: str, column: str, known: Sequence[str]) -> list[str]:
-        """How the file spells it inside of envelopes."""
-        spelled = self._enveloped.get(fold(name), [])
-        exact = [one for one in spelled if one.partition(".")[2] == name]
-        exact = exact or [one for one in spelled if one.partition(".")[2] in known]
-        one = exact[0] if exact else self._one(column, spelled)
-        return [one] if one else []
-
-    def in_texts(self, name: str) -> list[str]:
-        """Where the name may be inside of a text: `sender.role` of `sender`, or in an envelope."""
-        top, _, rest = name.partition(".")
-        inside = [f"{one}.{rest}" for one in self._leaves(top)] if rest else []
-        return inside + [f"{one}.{name}" for known in envelopes() for one in self._leaves(known)]
-
-    def _leaves(self, name: str) -> list[str]:
-        """The columns under a name that have no columns inside."""
-        found = [name] if name in self._found else self._by_fold.get(fold(name), [])
-        return [one for one in found if not any(c.startswith(f"{one}.") for c in self._found)]
-
-    def _one(self, column: str, spelled: list[str]) -> str | None:
-        if len(spelled) > 1:
-            raise InputError(
-                f"{self._source}: {' and '.join(spelled)} may both be {column}; rename one, or map "
-                f"{column} to the right one"
-            )
-        return spelled[0] if spelled else None

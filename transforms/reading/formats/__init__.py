@@ -10,6 +10,7 @@ that is malformed its place and the reason. Both give the same for what both can
 """
 
 import io
+import os
 import zlib
 from csv import Error as CsvError
 from typing import IO
@@ -41,6 +42,19 @@ def format_of(path: str) -> Format:
         f"{path}: unknown format; known suffixes: {' '.join([*_BINARY, *_TEXTS])}, of text also with "
         f"{' '.join(UNPACKERS)}"
     )
+
+
+def with_suffix(path: str, file_format: str | None) -> str:
+    """A path whose suffix names a format: its own, else with that of `file_format`, if there is one.
+
+    >>> with_suffix("entries.gz", "csv"), with_suffix("part-0", "csv"), with_suffix("a.json", "csv")
+    ('entries.csv.gz', 'part-0.csv', 'a.json')
+    """
+    if file_format is None or any(path.lower().endswith(suffix) for suffix in _FORMATS):
+        return path
+    stem, packed = os.path.splitext(path)
+    is_packed = f".{file_format}{packed.lower()}" in _FORMATS
+    return f"{stem}.{file_format}{packed}" if is_packed else f"{path}.{file_format}"
 
 
 def stem_of(path: str) -> str:

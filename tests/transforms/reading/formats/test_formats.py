@@ -205,3 +205,18 @@ def test_a_corrupt_file_is_told_or_read_but_never_a_crash(name):
         except InputError as error:
             assert str(error).startswith(f"{name}: can't be read: ")
             assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".bz2", ".zst", ".GZ"])
+@pytest.mark.parametrize("file_format", ["jsonl", "json", "csv"])
+def test_the_format_of_text_is_named_before_the_suffix_of_its_compression(file_format, packed):
+    named = f"dir.v2/entries.{file_format}{packed}"
+    assert formats.with_suffix(f"dir.v2/entries{packed}", file_format) == named
+    assert formats.with_suffix(named, "avro") == named
+    assert formats.with_suffix(f"entries{packed}", None) == f"entries{packed}"
+
+
+def test_a_suffix_that_names_no_format_stays():
+    assert formats.with_suffix("m.v2", "csv") == "m.v2.csv"
+    assert formats.with_suffix("m.gz", "parquet") == "m.gz.parquet"
+    assert formats.with_suffix("dir.csv/m", "avro") == "dir.csv/m.avro"
