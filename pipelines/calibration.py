@@ -110,7 +110,10 @@ def parse(argv: Sequence[str]) -> Job:
 
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the job to a pipeline; returns the counts of the run, once published."""
-    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions, job.read_records)
+    end_early = job.write_calibration.max_reject_ratio < 1
+    read = ReadMessagesAndSessions(
+        job.read_messages, job.read_sessions, job.read_records, end_early
+    )
     return (
         pipeline
         | "ReadForCalibration" >> read

@@ -3,15 +3,16 @@
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import apache_beam as beam
+import pyarrow as pa
 from rich.console import Console
 
 from pipelines import options, running
 from pipelines.command_line import Parser, UsageError, parse_words
 from transforms import BuildReport, ReadSummaries, ReportPage
-from transforms.batches import Counts, Reject
+from transforms.batches import Counts
 from transforms.bigquery import is_table
 from transforms.errors import InputError
 from transforms.files import is_local, match, open_input
@@ -19,7 +20,9 @@ from transforms.plumbing.counters import emit_counts
 from transforms.publishing.staging import write_file
 from transforms.reading.inputs import check_inputs
 from transforms.reading.names import ColumnNames
+from transforms.rejects import rejects_in
 from transforms.reporting.measures import Report
+from transforms.writing.stage_rejects import KeepRejects
 
 PROGRAM = "session-report"
 _SESSIONS = "sessions_on_page"
@@ -116,22 +119,23 @@ def _check_once(patterns: Sequence[str]) -> None:
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the job to a pipeline; returns the number of sessions, once the page is written."""
     read = pipeline | "ReadSummaries" >> job.read_summaries
-    first_reject = read.rejects | "FirstReject" >> beam.combiners.Top.Smallest(
-        1, key=lambda reject: (reject.source, reject.row)
-    )
+    rejects = read.rejects | "KeepRejects" >> KeepRejects(1)
     return (
         read.batches
         | "BuildReport" >> BuildReport(job.report_page.zone)
-        | "WritePage"
-        >> beam.Map(_write, job.report_page, job.counts, beam.pvalue.AsSingleton(first_reject))
+        | "WritePage" >> beam.Map(_write, job.report_page, job.counts, beam.pvalue.AsIter(rejects))
     )
 
 
 def _write(
-    report: Report, report_page: ReportPage, counts: Counts | None, rejects: list[Reject]
+    report: Report,
+    report_page: ReportPage,
+    counts: Counts | None,
+    rejects: Iterable[pa.RecordBatch],
 ) -> int:
     # Summaries are written by a program. One that is wrong means that the whole file is.
-    for reject in rejects:
+    for batch in rejects:
+        reject = rejects_in(batch)[0]
         raise InputError(
             f"{reject.source}: row {reject.row}: {reject.reason}; nothing was published"
         )

@@ -287,7 +287,8 @@ def _day(micros: int | None, which: str) -> str | None:
 
 def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the job to a pipeline; returns the counts of the run, once published."""
-    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions)
+    end_early = job.write_metrics.max_reject_ratio < 1
+    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions, end_early=end_early)
     return (
         pipeline
         | "ReadMessagesAndSessions" >> read

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from transforms.reading.read import ReadSummaries as ReadSummaries
     from transforms.reading.rows import BatchMessages as BatchMessages
     from transforms.reading.rows import BatchSessions as BatchSessions
+    from transforms.rejects import Reject as Reject
     from transforms.reporting.build import BuildReport as BuildReport
     from transforms.reporting.page import ReportPage as ReportPage
+    from transforms.writing.rows import ToRejects as ToRejects
     from transforms.writing.rows import ToRows as ToRows
     from transforms.writing.write import WriteMetrics as WriteMetrics
 
@@ -48,8 +50,10 @@ _MODULE_OF = {
     "ReadSummaries": "transforms.reading.read",
     "BatchMessages": "transforms.reading.rows",
     "BatchSessions": "transforms.reading.rows",
+    "Reject": "transforms.rejects",
     "BuildReport": "transforms.reporting.build",
     "ReportPage": "transforms.reporting.page",
+    "ToRejects": "transforms.writing.rows",
     "ToRows": "transforms.writing.rows",
     "WriteMetrics": "transforms.writing.write",
 }

@@ -3,7 +3,7 @@
 Instants are microseconds since the epoch, UTC, in columns named `..._us`.
 """
 
-from typing import Literal, NamedTuple, SupportsInt
+from typing import Literal, SupportsInt
 
 import numpy as np
 import pyarrow as pa
@@ -153,26 +153,6 @@ def kind_of(batch: pa.RecordBatch) -> Kind:
 
 Counts = dict[str, int]
 """How many rows had each fate, by the name of the fate; a fate that no row had is left out."""
-
-
-class Reject(NamedTuple):
-    """A row that can't be used. Never holds what a customer or an agent wrote.
-
-    Attributes:
-      source: the file.
-      row: the line in a text file, the ordinal of the row elsewhere; both from 1.
-      reason: a code, as the documentation of the output lists them.
-      detail: the value that is at fault, or nothing if it may be anybody's words.
-      session_id: as it stands in the row.
-      message_id: as it stands in the row; None for a row that is no message.
-    """
-
-    source: str
-    row: int
-    reason: str
-    detail: str
-    session_id: str | None
-    message_id: str | None
 
 
 def add_count(counts: Counts, name: str, number: SupportsInt) -> None:

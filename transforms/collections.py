@@ -12,7 +12,8 @@ class Batches(NamedTuple):
 
     Attributes:
       batches: PCollection of `pa.RecordBatch`, each of one of the layouts of the module `batches`.
-      rejects: PCollection of `Reject`: rows that can't be used.
+      rejects: PCollection of `pa.RecordBatch`, of layout `rejects.REJECTS`: rows that can't be used;
+        `ToRejects` makes a `Reject` of each.
       counts: PCollection of `Counts`, to be added up: rows read, skipped, rejected.
       num_bytes: PCollection of int, to be added up: roughly how large the batches are.
     """
@@ -48,7 +49,7 @@ class Metrics(NamedTuple):
     Attributes:
       batches: PCollection of `pa.RecordBatch`, of layout `metrics.schema_of`, followed by the columns of
         `summaries.COLUMNS` if summaries are asked for: one row per session; each session once.
-      rejects: PCollection of `Reject`, of all inputs.
+      rejects: as in `Batches`, of all inputs.
       counts: PCollection of `Counts`, to be added up.
       samples: PCollection of `sessions.Sample`, by which the cut points of files are chosen.
       examples: PCollections of `examples.Example`: the sessions and the messages of shards in which no

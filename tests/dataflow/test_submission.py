@@ -163,8 +163,8 @@ def test_installed_package_submits_from_anywhere(
 @needs_cloud
 def test_job_that_fails_says_why_in_one_line(storage, inputs, dataflow, capfd):
     why = (
-        "8 of 568 messages rejected (sent_at_invalid 8), more than max_reject_ratio 0.01 allows; "
-        "nothing was published"
+        "8 of 568 messages rejected, more than max_reject_ratio 0.01 allows: sent_at_invalid 8 "
+        "(gs://bucket/m.csv, row 9: noon); nothing was published"
     )
     dataflow.states = ["JOB_STATE_FAILED"]
     dataflow.errors = [

@@ -31,8 +31,9 @@ def test_too_many_rejects(small, run):
     status, err = run("--summary @summary.json")
     assert status == 1
     assert err == (
-        "session-metrics: 3 of 4 messages rejected (sender_role_unknown 1, sent_at_invalid 1, "
-        "session_id_missing 1), more than max_reject_ratio 0.01 allows; nothing was published. "
+        "session-metrics: 3 of 4 messages rejected, more than max_reject_ratio 0.01 allows: "
+        f"sender_role_unknown 1 ({small}/m.csv, row 4: Wizard), sent_at_invalid 1 ({small}/m.csv, row 3: "
+        f"yesterday), session_id_missing 1 ({small}/m.csv, row 5); nothing was published. "
         "Mend the input, or raise --max_reject_ratio to accept it and see the rejects\n"
     )
     assert output_bytes(small) == before

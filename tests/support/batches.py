@@ -5,6 +5,7 @@ import pyarrow as pa
 from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS
 from transforms.instants import SECOND_US
 from transforms.reading.words import SENDERS
+from transforms.rejects import REJECTS, Reject
 
 
 def messages(*rows: tuple) -> pa.RecordBatch:
@@ -37,3 +38,8 @@ def sessions(*rows: dict) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
         [columns[0].dictionary_encode(), *columns[1:]], schema=SESSIONS
     )
+
+
+def rejects(of: str, *rows: Reject) -> pa.RecordBatch:
+    """Rejects of one input, such as "messages"."""
+    return pa.RecordBatch.from_pylist([{"input": of, **row._asdict()} for row in rows], REJECTS)

@@ -17,6 +17,7 @@ from transforms.reading.formats import parts
 from transforms.reading.messages import normalize_messages
 from transforms.reading.names import ColumnNames
 from transforms.reading.sessions import normalize_sessions
+from transforms.rejects import rejects_in
 
 NAMES = ColumnNames.of("messages").all()
 SECRET = "a customer's private words"
@@ -70,7 +71,7 @@ def normalized(name, data, kind="messages", mapping=None):
         ColumnNames.of(kind, mapping).check(columns, name)
     found = list(normalized_pieces(name, data, kind, mapping))
     rows = [row for each in found for batch in each.batches for row in batch.to_pylist()]
-    return rows, [reject for each in found for reject in each.rejects]
+    return rows, [reject for each in found for reject in rejects_in(each.rejects)]
 
 
 def lines(rows):
@@ -286,7 +287,7 @@ def outcome(name, data):
     good, rejects = 0, []
     for found in normalized_pieces(name, data):
         good += sum(batch.num_rows for batch in found.batches)
-        for r in found.rejects:
+        for r in rejects_in(found.rejects):
             rejects.append((r.row, r.reason, r.detail if r.reason == "malformed_row" else None))
     return good, sorted(rejects, key=lambda r: r[0])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,7 +14,6 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.support.batches import sessions
 from tests.support.cli import output_bytes
 from transforms import Metrics, WriteMetrics
-from transforms.batches import Reject
 from transforms.folding import sessions as folded_sessions
 from transforms.folding.metrics import DEFAULT_METRICS, schema_of
 from transforms.folding.sessions import sample_sessions
@@ -40,14 +40,15 @@ def hash_of(session_id: str) -> int:
 def write(
     batches: list[pa.RecordBatch],
     to: WriteMetrics,
-    rejects: tuple[Reject, ...] = (),
+    rejects: Sequence[pa.RecordBatch] = (),
     counts: tuple[dict, ...] = (),
 ) -> dict[str, bytes]:
     with Pipeline(runner="FnApiRunner") as pipeline:
         found = Metrics(
             pipeline
             | "Batches" >> beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch),
-            pipeline | "Rejects" >> beam.Create(rejects, reshuffle=False),
+            pipeline
+            | "Rejects" >> beam.Create(rejects, reshuffle=False).with_output_types(pa.RecordBatch),
             pipeline | "Counts" >> beam.Create(counts, reshuffle=False),
             pipeline | "Samples" >> beam.Create(samples(batches), reshuffle=False),
         )

@@ -27,7 +27,7 @@ class Calibration(NamedTuple):
     Attributes:
       agreement: PCollection of one array, as `calibrate_shard` counts, of all shards.
       differences: PCollection of `pa.RecordBatch`, schema `DIFFERENCES`, of the best policy.
-      rejects: PCollection of `Reject`, of all inputs.
+      rejects: as in `Batches`, of all inputs.
       counts: PCollection of dicts, to be added up.
     """
 

@@ -20,13 +20,15 @@ from transforms.calibrating.calibrate import Calibration
 from transforms.errors import InputError
 from transforms.folding.checks import with_median
 from transforms.folding.turns import Int64s
-from transforms.plumbing.counters import add_counts
+from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.policy import SWITCHES, Policy
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
-from transforms.writing.destinations import RejectsPlace
+from transforms.rejects import least_of_each
+from transforms.writing.destinations import RejectsPlace, Written
 from transforms.writing.refusals import check_rejects
-from transforms.writing.stage import StageRejects, Written
+from transforms.writing.rejects import only_counted
+from transforms.writing.stage_rejects import KeepRejects, StageRejects
 
 FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"
 
@@ -103,8 +105,8 @@ class WriteCalibration(beam.PTransform):
             | "GroupDifferences" >> beam.GroupByKey()
             | "WriteDifferences" >> beam.MapTuple(self._write_differences)
         )
-        stage_rejects = StageRejects(RejectsPlace.of(self.output, None))
-        rejects = calibration.rejects | "StageRejects" >> stage_rejects
+        kept = calibration.rejects | "KeepRejects" >> KeepRejects()
+        rejects = kept | "StageRejects" >> StageRejects(RejectsPlace.of(self.output, None))
         counts = (
             calibration.counts
             | "AddCounts" >> beam.CombineGlobally(add_counts)
@@ -112,7 +114,11 @@ class WriteCalibration(beam.PTransform):
         )
         # A step of its own, so that publishing can be tried again.
         written = counts | "WriteFindings" >> beam.Map(
-            self._write_findings, beam.pvalue.AsSingleton(calibration.agreement)
+            self._write_findings,
+            beam.pvalue.AsSingleton(calibration.agreement),
+            beam.pvalue.AsIter(
+                kept | "RejectExamples" >> beam.Map(lambda one: least_of_each([one], 1))
+            ),
         )
         return (
             pipeline
@@ -138,8 +144,10 @@ class WriteCalibration(beam.PTransform):
         pl.DataFrame(table.take(pc.sort_indices(table, keys))).write_csv(file)
         return self._write(DIFFERENCES_NAME, file.getvalue())
 
-    def _write_findings(self, counts: Counts, agreement: Int64s) -> str:
-        check_rejects(counts, self.max_reject_ratio)
+    def _write_findings(
+        self, counts: Counts, agreement: Int64s, rejects: Iterable[pa.RecordBatch]
+    ) -> str:
+        check_rejects(counts, self.max_reject_ratio, rejects)
         check_comparable(counts)
         content = json.dumps(findings(agreement, counts), indent=2) + "\n"
         return self._write(FINDINGS_NAME, content.encode())
@@ -152,9 +160,12 @@ class WriteCalibration(beam.PTransform):
         written: Iterable[str],
         counts: Counts,
     ) -> Counts:
-        names = [*differences, *(name for _, name, _ in rejects), *written]
+        staged = list(rejects)
+        names = [*differences, *(name for _, name, _ in staged), *written]
         publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
-        return counts
+        more = only_counted(counts, sum(number for _, _, number in staged))
+        list(emit_counts(more))
+        return add_counts([counts, more])
 
 
 def _no_differences(_: bytes) -> pa.RecordBatch:

@@ -1,14 +1,15 @@
 """The fate of each row of an input: kept, skipped or rejected. Pure; no Beam."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.batches import MAX_VALUE, SESSIONS, SIDES, SUMMARIES, Counts, Reject
+from transforms.batches import MAX_VALUE, SESSIONS, SIDES, SUMMARIES, Counts
 from transforms.reading.columns import RawBatch
+from transforms.reading.details import to_details
+from transforms.rejects import REJECTS
 
 MALFORMED = "malformed_row"
 
@@ -94,20 +95,12 @@ REJECTED: Mapping[str, Mapping[str, str]] = {
 }
 """For each input why a row is rejected: the reason and what it means, of the row."""
 
-_SHOWABLE = re.compile(r"[\w.:+/-]{1,40}", re.ASCII)
-
-
-def _shown(value: object) -> str:
-    """A value for a reject's detail, if it looks like one token: other text may be anybody's words."""
-    text = str(value)
-    return text if _SHOWABLE.fullmatch(text) else f"a text of {len(text)} characters"
-
 
 class Normalized(NamedTuple):
     """The canonical rows of a `RawBatch`, a batch for each kind of them, its rejects and its counts."""
 
     batches: list[pa.RecordBatch]
-    rejects: list[Reject]
+    rejects: pa.RecordBatch
     counts: Counts
 
 
@@ -121,9 +114,11 @@ class Fates:
     """
 
     def __init__(self, kind: str, raw: RawBatch, source: str):
-        self._kind, self._raw, self._source = kind, raw, source
+        self._kind, self._raw = kind, raw
+        # The bytes of a file's name may be no UTF-8.
+        self._source = source.encode("utf-8", "replace").decode()
         self._kept = np.ones(raw.num_rows, bool)
-        self._found: list[tuple[int, str, str]] = []
+        self._found: list[tuple[str, np.ndarray, pa.Array]] = []
         self.counts: Counts = {f"{kind}_read": raw.num_rows + len(raw.malformed)}
         if raw.malformed:
             self.counts[f"{kind}_rejected_{MALFORMED}"] = len(raw.malformed)
@@ -146,41 +141,49 @@ class Fates:
         """
         if reason not in REJECTED[self._kind]:
             raise KeyError(reason)
-        for index in self._drop(f"{self._kind}_rejected_{reason}", where):
-            stated = None if value is None else value[index].as_py()
-            detail = "" if stated is None else _shown(stated)
-            self._found.append((index, reason, detail))
+        places = self._drop(f"{self._kind}_rejected_{reason}", where)
+        if len(places):
+            stated = pa.nulls(len(places)) if value is None else value.take(pa.array(places))
+            self._found.append((reason, places, to_details(stated)))
 
-    def _drop(self, counter: str, where: np.ndarray) -> list[int]:
+    def _drop(self, counter: str, where: np.ndarray) -> np.ndarray:
         where = where & self._kept
-        indices = np.flatnonzero(where).tolist()
-        if indices:
+        places = np.flatnonzero(where)
+        if len(places):
             self._kept &= ~where
-            self.counts[counter] = self.counts.get(counter, 0) + len(indices)
-        return indices
+            self.counts[counter] = self.counts.get(counter, 0) + len(places)
+        return places
 
-    def rejects(self, *ids: pa.Array) -> list[Reject]:
-        """The rejects, those that are malformed last.
+    def rejects(self, *ids: pa.Array) -> pa.RecordBatch:
+        """The rejects, those that are malformed last; a batch of layout `REJECTS`.
 
         Args:
           *ids: the session id and the message id of each row, as far as the input has them.
         """
         rows = self._raw.rows() if self._found else np.empty(0)
-        found = [
-            Reject(
-                self._source,
-                int(rows[index]),
-                reason,
-                detail,
-                *(column[index].as_py() for column in ids),
-                *(None,) * (2 - len(ids)),
+        batches = []
+        for reason, places, details in self._found:
+            theirs = [column.take(pa.array(places)) for column in ids]
+            batches.append(self._batch(reason, rows[places], details, *theirs))
+        malformed = [row for row, _ in self._raw.malformed]
+        problems = pa.array([problem for _, problem in self._raw.malformed], pa.string())
+        return pa.concat_batches([*batches, self._batch(MALFORMED, malformed, problems)])
+
+    def _batch(
+        self, reason: str, rows: Sequence[int] | np.ndarray, details: pa.Array, *ids: pa.Array
+    ) -> pa.RecordBatch:
+        """Rejects of one reason."""
+        alike = [
+            pa.DictionaryArray.from_arrays(
+                pa.repeat(pa.scalar(0, pa.int32()), len(rows)), pa.array([text])
             )
-            for index, reason, detail in self._found
+            for text in (self._kind, self._source, reason)
         ]
-        return found + [
-            Reject(self._source, int(row), MALFORMED, detail, None, None)
-            for row, detail in self._raw.malformed
-        ]
+        input_, source, reasons = alike
+        columns = [input_, source, pa.array(rows, pa.int64()), reasons, details]
+        columns += [column.cast(pa.string()) for column in ids]
+        columns += [pa.nulls(len(rows), pa.string())] * (len(REJECTS) - len(columns))
+        return pa.RecordBatch.from_arrays(columns, schema=REJECTS)
 
     def result(
         self, columns: Mapping[str, pa.Array], schema: pa.Schema, *ids: pa.Array

@@ -42,11 +42,19 @@ _NORMALIZERS_GIVEN: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], N
 
 
 class FilePart(NamedTuple):
-    """A part of a file or of a table, and the names that it has for the columns of its input."""
+    """A part of a file or of a table.
+
+    Attributes:
+      names: the names that the file has for the columns of its input.
+      path: of the file or table.
+      part: the range of the file, or the stream of the table.
+      is_first: whether the input begins with it, and ends the run if its beginning is all rejects.
+    """
 
     names: ColumnNames
     path: str
     part: Part | Stream
+    is_first: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +109,7 @@ class Input:
         Raises:
           InputError: the file can't be read.
         """
-        names, path, part = file_part
+        names, path, part, _ = file_part
         try:
             if isinstance(part, Stream):
                 yield from read_stream(part, path, names.all())
@@ -122,7 +130,7 @@ class Input:
         Raises:
           InputError: the piece can't be read.
         """
-        names, path, part = file_part
+        names, path, part, _ = file_part
         try:
             raw = look_into_texts(decode(), names.all())
         except UNREADABLE as error:

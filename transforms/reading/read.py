@@ -8,23 +8,17 @@ A BigQuery table becomes streams, which are its parts.
 """
 
 import dataclasses
-import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import Reject
 from transforms.bigquery import Range
-from transforms.collections import COUNTS, NUM_BYTES, REJECTS, Batches
-from transforms.plumbing import coders  # noqa: F401  (registers the coder)
-from transforms.plumbing.threads import Done, OverlappingDoFn, Task
-from transforms.reading.formats.parts import Decode
-from transforms.reading.inputs import FileFormat, FilePart, Input
-from transforms.reading.lookups import Lookups
+from transforms.collections import Batches
+from transforms.reading.inputs import FileFormat, Input
 from transforms.reading.names import ColumnNames
+from transforms.reading.read_inputs import ReadInputs
 from transforms.reading.translations import Words, check_words
 
 
@@ -41,7 +35,7 @@ class _ReadOne(beam.PTransform):
     @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
         """Applies the transform to the beginning of a pipeline."""
-        return _read(pbegin, [self])
+        return _read(pbegin, [self], end_early=False)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
@@ -202,11 +196,18 @@ class ReadMessagesAndSessions(beam.PTransform):
       messages: reads the messages.
       sessions: reads the sessions.
       records: reads Salesforce's own records; None reads none.
+      end_early: whether the pipeline fails as soon as the first hundred thousand rows of an input are
+        all rejects.
+
+    Raises (in the pipeline):
+      InputError: as for `ReadMessages`.
+      TooManyRejectsError: see `end_early`.
     """
 
     messages: ReadMessages
     sessions: ReadSessions
     records: ReadRecords | None = None
+    end_early: bool = False
 
     @no_annotations
     def expand(self, pbegin: beam.Pipeline) -> Batches:
@@ -214,84 +215,14 @@ class ReadMessagesAndSessions(beam.PTransform):
         reads: list[_ReadOne] = [self.messages, self.sessions]
         if self.records is not None:
             reads.append(self.records)
-        return _read(pbegin, reads)
+        return _read(pbegin, reads, self.end_early)
 
 
-def _read(pbegin: beam.Pipeline, reads: Sequence[_ReadOne]) -> Batches:
+def _read(pbegin: beam.Pipeline, reads: Sequence[_ReadOne], end_early: bool) -> Batches:
     """Reads inputs into one collection of batches, with what other inputs say of their rows."""
     inputs = [one._input() for one in reads]
     others = [other for one in reads for other in one._others()]
     if not others:
-        return _read_parts(pbegin, inputs)
-    stated = _read_parts(pbegin, others, label="Others")
-    return _read_parts(pbegin, inputs, stated).with_fates_of(stated)
-
-
-def _read_parts(
-    pbegin: beam.Pipeline, inputs: Sequence[Input], stated: Batches | None = None, label: str = ""
-) -> Batches:
-    by_kind = {one.names.kind: one for one in inputs}
-    patterns = [(kind, pattern) for kind, one in by_kind.items() for pattern in one.patterns]
-    parts = (
-        pbegin
-        | f"{label}Patterns" >> beam.Create(patterns, reshuffle=False)
-        | f"{label}ListParts"
-        >> beam.ParDo(_ListParts(by_kind))
-        .with_output_types(FilePart, num_bytes=int)
-        .with_outputs(NUM_BYTES, main="parts")
-    )
-    read = (
-        parts.parts
-        | f"{label}Distribute" >> beam.Reshuffle()
-        | f"{label}ReadParts"
-        >> beam.ParDo(_ReadParts(by_kind), said_by(stated))
-        .with_output_types(pa.RecordBatch, rejects=Reject, counts=dict)
-        .with_outputs(REJECTS, COUNTS, main="batches")
-    )
-    return Batches(read.batches, read[REJECTS], read[COUNTS], parts[NUM_BYTES])
-
-
-def said_by(stated: Batches | None) -> Any:
-    """What other inputs say of rows, as a side input of which `Lookups.of` can be made."""
-    return beam.pvalue.AsList(stated.batches) if stated else ()
-
-
-class _ListParts(beam.DoFn):
-    """Makes of a pattern the parts of its files or its table, and their size as canonical batches."""
-
-    def __init__(self, inputs: Mapping[str, Input]):
-        self._inputs = inputs
-
-    def process(self, element: tuple[str, str]) -> Iterator[Any]:
-        kind, pattern = element
-        for parts, num_bytes in self._inputs[kind].parts_of(pattern):
-            yield from parts
-            yield beam.pvalue.TaggedOutput(NUM_BYTES, num_bytes)
-
-
-class _ReadParts(OverlappingDoFn):
-    """Makes of a part of a file or a table batches, rejects and counts."""
-
-    stage = "read"
-
-    def __init__(self, inputs: Mapping[str, Input]):
-        self._inputs = inputs
-        self._lookups: Lookups | None = None
-
-    def tasks(self, element: FilePart, extra: Sequence[pa.RecordBatch]) -> Iterator[Task]:
-        if self._lookups is None:
-            self._lookups = Lookups.of(extra)
-        one = self._inputs[element.names.kind]
-        for decode in one.pieces_of(element):
-            yield functools.partial(_normalize, one, decode, element, self._lookups)
-
-
-def _normalize(one: Input, decode: Decode, file_part: FilePart, lookups: Lookups) -> Done:
-    raw, (batches, rejects, counts) = one.normalize(decode, file_part, lookups)
-    stage = {
-        "rows": raw.num_rows + len(raw.malformed),
-        "bytes": sum(batch.nbytes for batch in batches),
-    }
-    outputs = [batch for batch in batches if len(batch)]
-    outputs += [beam.pvalue.TaggedOutput(REJECTS, reject) for reject in rejects]
-    return Done(outputs, counts, stage)
+        return pbegin | ReadInputs(inputs, end_early=end_early)
+    stated = pbegin | "Others" >> ReadInputs(others, end_early=end_early)
+    return (pbegin | ReadInputs(inputs, stated, end_early)).with_fates_of(stated)

@@ -18,7 +18,8 @@ from transforms.reading.columns import RawBatch
 from transforms.reading.lookups import Given, Lookups
 from transforms.reading.messages import normalize_messages
 from transforms.reading.names import ColumnNames
-from transforms.reading.read import ReadParticipants, said_by
+from transforms.reading.read import ReadParticipants
+from transforms.reading.read_inputs import said_by
 from transforms.reading.sessions import normalize_sessions
 
 _ROWS = 1 << 14
@@ -74,7 +75,7 @@ def _batch(
         | "BatchRows" >> beam.BatchElements(_ROWS, _ROWS)
         | "Normalize"
         >> beam.ParDo(_NormalizeRows(row, assume_platform), said_by(stated))
-        .with_output_types(pa.RecordBatch, rejects=Any, counts=dict, num_bytes=int)
+        .with_output_types(pa.RecordBatch, rejects=pa.RecordBatch, counts=dict, num_bytes=int)
         .with_outputs(REJECTS, COUNTS, NUM_BYTES, main="batches")
     )
     return Batches(outputs.batches, outputs[REJECTS], outputs[COUNTS], outputs[NUM_BYTES])
@@ -103,5 +104,6 @@ class _NormalizeRows(beam.DoFn):
         batches, rejects, counts = normalize(raw, names, _SOURCE, self._given)
         yield from (batch for batch in batches if len(batch))
         yield beam.pvalue.TaggedOutput(NUM_BYTES, sum(batch.nbytes for batch in batches))
-        yield from (beam.pvalue.TaggedOutput(REJECTS, reject) for reject in rejects)
+        if len(rejects):
+            yield beam.pvalue.TaggedOutput(REJECTS, rejects)
         yield from emit_counts(counts)

@@ -5,11 +5,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.instants import DAY_US
-from transforms.reading.values import leniently, of_numbers, to_text
+from transforms.reading.values import of_numbers, to_int64, to_text
 
-_ZONE = r"\s*(Z|UTC|[+-]\d{2}(:?\d{2})?)$"
+_HOUR, _SIXTY = r"([01]\d|2[0-3])", r"[0-5]\d"
 
-_ISO_8601 = rf"^\d{{4}}-\d{{2}}-\d{{2}}[T ]\d{{2}}(:\d{{2}}(:\d{{2}}(\.\d+)?)?)?({_ZONE[:-1]})?$"
+_ZONE = rf"\s*(Z|UTC|[+-]{_HOUR}(:?{_SIXTY})?)$"
+
+_LEAP_YEAR = r"(\d\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
+
+# Days that there are, so that Arrow can read each text that matches.
+_DAY = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
+
+_DATE = rf"(\d{{4}}-{_DAY}|{_LEAP_YEAR}-02-29)"
+
+_ISO_8601 = rf"^{_DATE}[T ]{_HOUR}(:{_SIXTY}(:{_SIXTY}(\.\d+)?)?)?({_ZONE[:-1]})?$"
 
 _SHORTEST_ISO_8601 = len("2024-10-02T12:00:00")
 
@@ -53,10 +62,9 @@ def to_instants(array: pa.Array, zone: str | None = None) -> pa.Array:
         array = array.view(pa.int64()).view(pa.timestamp(kind.unit))
         if kind.unit == "ns":
             array = pc.floor_temporal(array, unit="microsecond")
-        micros = pa.timestamp("us")
-        result = leniently(lambda v: v.cast(micros).cast(pa.int64()), array, pa.int64())
+        result = _to_micros(array)
     elif pa.types.is_integer(kind):
-        result = _since_epoch(leniently(lambda v: v.cast(pa.int64()), array, pa.int64()))
+        result = _since_epoch(to_int64(array))
     elif pa.types.is_floating(kind):
         result = _since_epoch(array.cast(pa.float64()))
     else:
@@ -66,6 +74,18 @@ def to_instants(array: pa.Array, zone: str | None = None) -> pa.Array:
         known = pc.and_(pc.greater_equal(result, _MIN_US), pc.less_equal(result, _MAX_US))
         result = pc.if_else(known, result, pa.scalar(None, pa.int64()))
     return result
+
+
+def _to_micros(instants: pa.Array) -> pa.Array:
+    """Timestamps of any unit as microseconds; null for those that no sink can hold."""
+    micros = pa.timestamp("us")
+    per_second = {"s": 1, "ms": 1000}.get(instants.type.unit)
+    if per_second is not None:
+        numbers = instants.cast(pa.int64())
+        least, most = (bound // 1_000_000 * per_second for bound in (_MIN_US, _MAX_US + 1))
+        known = pc.and_(pc.greater_equal(numbers, least), pc.less(numbers, most))
+        instants = pc.if_else(known, instants, pa.scalar(None, instants.type))
+    return instants.cast(micros).cast(pa.int64())
 
 
 def _since_epoch(numbers: pa.Array) -> pa.Array:
@@ -116,8 +136,10 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
     if shortest is None:
         return pa.nulls(len(text), pa.int64())
     if shortest >= _SHORTEST_ISO_8601:
-        # In the usual file every value has a zone and at most six digits of fraction.
+        # In the usual file every value has a zone and at most six digits of fraction. The first ones are
+        # tried alone, for it takes Arrow long to find that no value has.
         try:
+            text[:16].cast(utc)
             return text.cast(utc).cast(pa.int64())
         except pa.ArrowInvalid:
             pass
@@ -134,6 +156,5 @@ def _instants_of_text(text: pa.Array) -> pa.Array:
             zoned,
             pc.binary_join_element_wise(zoned, "Z", ""),
         )
-        parsed = leniently(lambda v: v.cast(utc).cast(pa.int64()), zoned, pa.int64())
-        result = pc.replace_with_mask(result, iso, parsed)
+        result = pc.replace_with_mask(result, iso, zoned.cast(utc).cast(pa.int64()))
     return of_numbers(text, to_instants, result)

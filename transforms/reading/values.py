@@ -6,7 +6,6 @@ empty text is no value, because a CSV of Bulk API has no other null; neither are
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -16,31 +15,13 @@ from transforms.batches import SESSION_ID_PREFIX
 
 _WHOLE_NUMBER = r"^-?\d{1,19}$"
 
-_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,3})?$"
+_NUMBER = r"^-?\d{1,18}(\.\d+)?([eE][+-]?\d{1,2})?$"
 
 _NOTHING = pa.array(["", "NULL", "\\N"])
 
 _LONGEST_NOTHING = 4
 
-
-def leniently(
-    convert: Callable[[pa.Array], pa.Array], array: pa.Array, to: pa.DataType
-) -> pa.Array:
-    """Converts the values that can be converted; the rest is null.
-
-    An array that can't be converted as a whole is halved, and the halves again: bad values are few.
-    """
-    try:
-        return convert(array)
-    except pa.ArrowNotImplementedError:
-        return pa.nulls(len(array), to)
-    except pa.ArrowInvalid:
-        if len(array) == 1:
-            return pa.nulls(1, to)
-    half = len(array) // 2
-    return pa.concat_arrays(
-        [leniently(convert, array[:half], to), leniently(convert, array[half:], to)]
-    )
+_MAX_INT64 = np.iinfo(np.int64).max
 
 
 def to_text(array: pa.Array) -> pa.Array:
@@ -74,12 +55,29 @@ def to_text(array: pa.Array) -> pa.Array:
             shown = pa.array(shown, pa.string())
             array = pc.replace_with_mask(array, pc.invert(whole).fill_null(False), shown)
     elif not pa.types.is_string(kind):
-        array = leniently(lambda values: values.cast(pa.string()), array, pa.string())
+        array = _cast_to_text(array)
     shortest = pc.min(pc.binary_length(array)).as_py()
     if shortest is not None and shortest <= _LONGEST_NOTHING:
         nothing = pc.is_in(array, value_set=_NOTHING)
         array = pc.if_else(nothing, pa.scalar(None, pa.string()), array)
     return array
+
+
+def _cast_to_text(array: pa.Array) -> pa.Array:
+    """The values as Arrow writes them; null for those of a type without a text, and bytes of no UTF-8."""
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowNotImplementedError:
+        return pa.nulls(len(array), pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_decoded(value) for value in array.to_pylist()], pa.string())
+
+
+def _decoded(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def to_digits(number: float) -> str:
@@ -107,12 +105,41 @@ def of_numbers(
     text: pa.Array, convert: Callable[[pa.Array], pa.Array], result: pa.Array
 ) -> pa.Array:
     """The result with the numbers among the texts converted; whole numbers exactly, as int64."""
-    for pattern, kind in ((_NUMBER, pa.float64()), (_WHOLE_NUMBER, pa.int64())):
+    for pattern, parse in ((_NUMBER, _to_floats), (_WHOLE_NUMBER, _to_whole_numbers)):
         numeric = pc.match_substring_regex(text, pattern).fill_null(False)
         if pc.any(numeric).as_py():
-            numbers = leniently(partial(pc.cast, target_type=kind), text.filter(numeric), kind)
-            result = pc.replace_with_mask(result, numeric, convert(numbers))
+            numbers = convert(parse(text.filter(numeric)))
+            result = pc.replace_with_mask(result, numeric, numbers)
     return result
+
+
+def _to_floats(text: pa.Array) -> pa.Array:
+    return text.cast(pa.float64())
+
+
+def _to_whole_numbers(text: pa.Array) -> pa.Array:
+    """Whole numbers of at most 19 digits, which uint64 can hold; null for those that int64 can't."""
+    negative = pc.starts_with(text, "-").to_numpy(zero_copy_only=False)
+    digits = pc.utf8_ltrim(text, "-").cast(pa.uint64()).to_numpy()
+    signed = np.where(negative, -digits, digits).astype(np.int64)
+    return pa.array(signed, mask=digits > np.uint64(_MAX_INT64) + negative)
+
+
+def to_int64(numbers: pa.Array) -> pa.Array:
+    """Numbers of any type as int64; null for one with a fraction and one that is too large.
+
+    >>> to_int64(pa.array([7.0, 7.5, 1e30])).to_pylist()
+    [7, None, None]
+    """
+    if pa.types.is_floating(numbers.type):
+        numbers = numbers.cast(pa.float64())
+        whole = pc.equal(pc.floor(numbers), numbers)
+        possible = pc.and_(whole, pc.less(pc.abs(numbers), 2.0**63))
+    elif pa.types.is_uint64(numbers.type):
+        possible = pc.less_equal(numbers, pa.scalar(_MAX_INT64, pa.uint64()))
+    else:
+        return numbers.cast(pa.int64())
+    return pc.if_else(possible, numbers, pa.scalar(None, numbers.type)).cast(pa.int64())
 
 
 def to_integers(array: pa.Array) -> pa.Array:
@@ -122,10 +149,9 @@ def to_integers(array: pa.Array) -> pa.Array:
     [7, 7, None, None]
     """
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        # A number with a fraction, or one too large, is no int64.
-        return leniently(lambda v: v.cast(pa.int64()), array, pa.int64())
+        return to_int64(array)
     text = to_text(array)
-    return of_numbers(text, to_integers, pa.nulls(len(text), pa.int64()))
+    return of_numbers(text, to_int64, pa.nulls(len(text), pa.int64()))
 
 
 def to_booleans(array: pa.Array) -> pa.Array:

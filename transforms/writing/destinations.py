@@ -14,6 +14,10 @@ from transforms.writing.tables import TableRange
 Days = tuple[str | None, str | None]
 """Half open, dates as `YYYY-MM-DD`; None is no bound."""
 
+Written = tuple[str, str, int]
+"""A staged file: what its rows are (`Output.files`, or `collections.REJECTS`), its path in the directory
+that is published, the number of its rows."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Destination:

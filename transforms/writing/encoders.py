@@ -75,14 +75,18 @@ def _iso(instants: pa.Array) -> pa.Array:
 def encode_json_lines(output: Output, sessions: Sessions) -> Iterator[bytes]:
     """A JSON object per line; instants as ISO 8601 with microseconds."""
     for piece in _slices(sessions, _BLOCK_SESSIONS):
-        rows = output.to_rows(piece)
-        keyed = [
-            part
-            for name, column in zip(rows.schema.names, rows.columns, strict=True)
-            for part in (f', "{name}": ', _json_values(column))
-        ]
-        lines = pc.binary_join_element_wise("{" + keyed[0][2:], *keyed[1:], "}\n", "")
-        yield bytes(texts.bytes_of(lines))
+        yield json_lines(output.to_rows(piece))
+
+
+def json_lines(rows: pa.RecordBatch) -> bytes:
+    """A JSON object for each row, as Python's `json` would write it, each on a line of its own."""
+    keyed = [
+        part
+        for name, column in zip(rows.schema.names, rows.columns, strict=True)
+        for part in (f', "{name}": ', _json_values(column))
+    ]
+    lines = pc.binary_join_element_wise("{" + keyed[0][2:], *keyed[1:], "}\n", "")
+    return bytes(texts.bytes_of(lines))
 
 
 def _json_values(column: pa.Array) -> pa.Array:

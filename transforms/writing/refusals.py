@@ -3,13 +3,22 @@
 import itertools
 from collections.abc import Iterable
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from transforms.batches import Counts
 from transforms.errors import NoMessagesError, TooManyRejectsError
 from transforms.examples import Example, least
+from transforms.rejects import rejects_in, tell_reasons, tell_remedy
 
 
-def check_rejects(counts: Counts, max_ratio: float) -> None:
+def check_rejects(counts: Counts, max_ratio: float, rejects: Iterable[pa.RecordBatch]) -> None:
     """Checks that not too many rows were rejected.
+
+    Args:
+      counts: what became of all rows.
+      max_ratio: the share of the rows of one input that may be rejects.
+      rejects: of each input and reason one at least; of layout `REJECTS`.
 
     Raises:
       TooManyRejectsError: more than `max_ratio` of the rows of one input.
@@ -23,14 +32,17 @@ def check_rejects(counts: Counts, max_ratio: float) -> None:
         }
         rejected = sum(reasons.values())
         if read and rejected / read > max_ratio:
-            listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
-            hint = ""
-            if "platform_unknown" in reasons:
-                hint = "State the sessions' platform with --channels or --assume_platform. "
+            examples = [
+                one
+                for batch in rejects
+                for one in rejects_in(
+                    batch.filter(pc.equal(batch["input"].cast(pa.string()), rows))
+                )
+            ]
             raise TooManyRejectsError(
-                f"{rejected:,} of {read:,} {rows} rejected ({listed}), more than "
-                f"max_reject_ratio {max_ratio:g} allows; nothing was published. "
-                f"{hint}Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
+                f"{rejected:,} of {read:,} {rows} rejected, more than max_reject_ratio {max_ratio:g} "
+                f"allows: {tell_reasons(reasons, examples)}; nothing was published. "
+                f"{tell_remedy(reasons)}, or raise --max_reject_ratio to accept it and see the rejects"
             )
 
 

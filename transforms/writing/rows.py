@@ -1,4 +1,4 @@
-"""Metrics to typed rows: `ToRows`."""
+"""Batches to typed rows: `ToRows`, `ToRejects`."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas.rows import MetricRow
 from transforms.collections import Metrics
+from transforms.rejects import Reject, rejects_in
 from transforms.writing.records import to_records
 
 
@@ -29,3 +30,13 @@ def _to_rows(metrics: pa.RecordBatch) -> Iterator[MetricRow]:
     micros = records.column("CreatedDate").cast(pa.int64()).to_pylist()
     for *fields, created in zip(*columns, micros, strict=True):
         yield MetricRow._make([*fields, Timestamp(micros=created)])
+
+
+@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
+class ToRejects(beam.PTransform):
+    """Makes a `Reject` of each row of batches of rejects, as in `Batches` and `Metrics`."""
+
+    @no_annotations
+    def expand(self, rejects: beam.PCollection) -> beam.PCollection:
+        """Applies the transform to the collection `rejects`."""
+        return rejects | beam.FlatMap(rejects_in).with_output_types(Reject)

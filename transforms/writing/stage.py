@@ -1,60 +1,25 @@
-"""Stages the files of the records, the summaries and the rejects: `StageFiles`, `StageRejects`."""
+"""Stages the files of the records and the summaries: `StageFiles`."""
 
 import collections
 import dataclasses
 import functools
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
-from transforms.batches import KEYS, Reject
-from transforms.collections import REJECTS, Metrics
+from transforms.batches import KEYS
+from transforms.collections import Metrics
 from transforms.plumbing.coders import RecordBatchCoder, batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing.staging import staging_of, write_file
-from transforms.writing.destinations import Destination, RejectsPlace, file_name
+from transforms.writing.destinations import Destination, Written, file_name
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
 from transforms.writing.outputs import check_rows
 from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.rejects import REJECTS_NAME, encode_rejects
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
-
-Written = tuple[str, str, int]
-"""A staged file: what its rows are (`Output.files`, or `REJECTS`), its path in the directory that is
-published, the number of its rows."""
-
-
-@dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes
-class StageRejects(beam.PTransform):
-    """Stages the rejects in one file; gives its `Written`, or nothing if there are no rejects.
-
-    Takes a PCollection of `Reject`.
-
-    Attributes:
-      place: where the rejects go.
-    """
-
-    place: RejectsPlace
-
-    @no_annotations
-    def expand(self, rejects: beam.PCollection) -> beam.PCollection:
-        """Applies the transform to rejects."""
-        return (
-            rejects
-            | "KeyRejects" >> beam.Map(lambda reject: (0, reject))
-            | "GroupRejects" >> beam.GroupByKey()
-            | "WriteRejects" >> beam.MapTuple(self._write).with_output_types(Written)
-        )
-
-    def _write(self, _: int, rejects: Iterable[Reject]) -> Written:
-        found = list(rejects)
-        name = os.path.join(self.place.within, REJECTS_NAME)
-        write_file(f"{staging_of(self.place.directory)}/{name}", [encode_rejects(found)])
-        return REJECTS, name, len(found)
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

@@ -20,13 +20,16 @@ from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import Owned, staging_of, write_file
+from transforms.rejects import least_of_each
 from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
 from transforms.reporting.page import ReportPage
-from transforms.writing.destinations import Days, Destination, RejectsPlace, is_file_of
+from transforms.writing.destinations import Days, Destination, RejectsPlace, Written, is_file_of
 from transforms.writing.records import RECORDS_OUTPUT
 from transforms.writing.refusals import check_messages, check_rejects
-from transforms.writing.stage import StageFiles, StageRejects, Written
+from transforms.writing.rejects import only_counted
+from transforms.writing.stage import StageFiles
+from transforms.writing.stage_rejects import KeepRejects, StageRejects
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT, to_summaries
 from transforms.writing.tables import TableRange
 
@@ -89,9 +92,10 @@ class WriteMetrics(beam.PTransform):
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         by_day = self.partition_by == "day"
         stage_files = StageFiles(self._destinations, self.output_format, by_day)
+        kept = metrics.rejects | "KeepRejects" >> KeepRejects()
         staged = (
             metrics | "WriteFiles" >> stage_files,
-            metrics.rejects | "StageRejects" >> StageRejects(self._rejects_place),
+            kept | "StageRejects" >> StageRejects(self._rejects_place),
         ) | "AllFiles" >> beam.Flatten()
         counts = metrics.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
         once = metrics.batches.pipeline | "Once" >> beam.Create([None], reshuffle=False)
@@ -103,6 +107,9 @@ class WriteMetrics(beam.PTransform):
             self._build_report(metrics),
             beam.pvalue.AsSingleton(counts),
             beam.pvalue.AsSingleton(run),
+            beam.pvalue.AsIter(
+                kept | "RejectExamples" >> beam.Map(lambda one: least_of_each([one], 1))
+            ),
             *map(beam.pvalue.AsIter, metrics.examples),
         )
 
@@ -177,13 +184,14 @@ class WriteMetrics(beam.PTransform):
         reports: Iterable[Report],
         counts: Counts,
         run: str,
+        rejects: Iterable[pa.RecordBatch],
         *examples: Any,
     ) -> Counts:
         """Puts in place, in this order: tables, directories, files beside them; gives the counts.
 
         What can still go wrong with the run is found out before the first of these.
         """
-        check_rejects(counts, self.max_reject_ratio)
+        check_rejects(counts, self.max_reject_ratio, rejects)
         check_messages(counts, itertools.chain(*examples), self.allow_no_messages)
         files: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)
         for what, name, number in written:
@@ -192,6 +200,7 @@ class WriteMetrics(beam.PTransform):
             _COUNTED_AS[one.output.files]: sum(number for _, number in files[one.output.files])
             for one in self._destinations
         }
+        rows |= only_counted(counts, sum(number for _, number in files[REJECTS]))
         list(emit_counts(rows))
         counts = with_median(add_counts([counts, rows]))
         beside = self._files_beside(counts, reports)

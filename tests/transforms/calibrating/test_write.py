@@ -119,7 +119,10 @@ def test_too_many_rejects(tmp_path, capfd):
     rows: list[Row] = [("s1", "AgentMessageCount", 1), ("s1", "EndUserMessageCount", "two")]
     *_, (records,) = small(tmp_path, rows)
     assert run(tmp_path, records) == 1
-    assert "1 of 2 records rejected (metric_value_invalid 1)" in capfd.readouterr().err
+    assert (
+        "1 of 2 records rejected, more than max_reject_ratio 0.01 allows: metric_value_invalid 1 ("
+        in capfd.readouterr().err
+    )
 
 
 def test_a_run_leaves_its_own_files_alone(tmp_path):

@@ -23,11 +23,13 @@ from transforms import (
     Policy,
     ReadParticipants,
     SessionRow,
+    ToRejects,
     ToRows,
 )
-from transforms.batches import BY_TIME, MESSAGES, Reject
+from transforms.batches import BY_TIME, MESSAGES
 from transforms.keying.sharding import SHARD_BYTES
 from transforms.plumbing.counters import STAGES, add_counts
+from transforms.rejects import Reject
 
 NAMED = batches.messages(("A", "n1", 150, "EndUser"), ("x", "n2", 150, "Agent"))
 WAITING = [
@@ -247,7 +249,7 @@ def test_metrics_of_rows_that_name_their_conversation():
         check_values(metrics, VALUES)
         check_counts(metrics.counts, FATES)
         rejects = [Reject("rows", 0, "session_id_missing", "", None, "m12")]
-        assert_that(metrics.rejects, equal_to(rejects), "AreRejects")
+        assert_that(metrics.rejects | ToRejects(), equal_to(rejects), "AreRejects")
 
 
 def test_each_message_has_one_fate():
@@ -375,7 +377,7 @@ def test_roles_of_participants(tmp_path):
             Reject("rows", 0, "sender_role_unknown", "Wizard", None, "m8"),
             Reject(other, 3, "sender_role_unknown", "Wizard", None, None),
         ]
-        assert_that(metrics.rejects, equal_to(rejects), "AreRejects")
+        assert_that(metrics.rejects | ToRejects(), equal_to(rejects), "AreRejects")
         counts = {
             "assigned_by_time": 3,
             "messages_counted": 3,

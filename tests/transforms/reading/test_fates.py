@@ -1,5 +1,6 @@
 """Why rows are skipped or rejected, and how they are reported."""
 
+import os
 import re
 
 import numpy as np
@@ -9,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.raw_rows import MESSAGE, NOON, SESSION, messages, one, raw, sessions
-from transforms.batches import SUMMARIES, Reject
+from transforms.batches import SUMMARIES
 from transforms.reading.fates import MALFORMED, REJECTED, SESSION_INSTANTS, SKIPPED, Fates
 from transforms.reading.messages import normalize_messages, normalize_participants
 from transforms.reading.names import ColumnNames
 from transforms.reading.records import normalize_records, normalize_summaries
 from transforms.reading.sessions import normalize_channels, normalize_sessions
+from transforms.rejects import Reject, rejects_in
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_rejects_of_messages(changes, reason, detail):
     row = one(MESSAGE, **changes)
     found = messages(MESSAGE, row, one(MESSAGE, message_id="n"))
     ids = (row["session_id"] or None, row["message_id"] or None)
-    assert found.rejects == [Reject("f", 12, reason, detail, *ids)]
+    assert rejects_in(found.rejects) == [Reject("f", 12, reason, detail, *ids)]
     assert found.batches[0]["message_id"].to_pylist() == ["m", "n"]
     assert found.counts == {
         "messages_read": 3,
@@ -56,7 +58,9 @@ def test_rejects_of_messages(changes, reason, detail):
 
 def test_rejects_show_the_long_form_of_a_session_id():
     found = messages(one(MESSAGE, session_id="0Mwbb000007MGoT", sent_at=None))
-    assert found.rejects == [Reject("f", 11, "sent_at_missing", "", "0Mwbb000007MGoTCAW", "m")]
+    assert rejects_in(found.rejects) == [
+        Reject("f", 11, "sent_at_missing", "", "0Mwbb000007MGoTCAW", "m")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -80,14 +84,14 @@ def test_rejects_show_the_long_form_of_a_session_id():
 def test_rejects_of_sessions(changes, reason, detail):
     row = one(SESSION, **changes)
     found = sessions(SESSION, row, one(SESSION, session_id="t"))
-    assert found.rejects == [Reject("f", 12, reason, detail, row["session_id"], None)]
+    assert rejects_in(found.rejects) == [Reject("f", 12, reason, detail, row["session_id"], None)]
     assert found.batches[0]["session_id"].to_pylist() == ["s", "t"]
     assert found.counts == {"sessions_read": 3, f"sessions_rejected_{reason}": 1}
 
 
 def test_malformed_rows_are_read_and_rejected():
     found = messages(MESSAGE, malformed=[(3, "not JSON: why"), (5, "not UTF-8")])
-    assert found.rejects == [
+    assert rejects_in(found.rejects) == [
         Reject("f", 3, "malformed_row", "not JSON: why", None, None),
         Reject("f", 5, "malformed_row", "not UTF-8", None, None),
     ]
@@ -96,6 +100,11 @@ def test_malformed_rows_are_read_and_rejected():
         "messages_rejected_malformed_row": 2,
         "assigned_by_session_id": 1,
     }
+
+
+def test_a_source_whose_name_is_no_utf_8():
+    found = normalize_messages(raw([{}]), ColumnNames.of("messages"), os.fsdecode(b"\xff.csv"))
+    assert rejects_in(found.rejects)[0].source == "?.csv"
 
 
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(
@@ -108,11 +117,11 @@ def test_no_row_is_lost_and_no_detail_is_prose(rows):
     skipped = sum(n for name, n in found.counts.items() if "_skipped_" in name)
     rejected = sum(n for name, n in found.counts.items() if "_rejected_" in name)
     assert found.counts["messages_read"] == len(rows)
-    assert rejected == len(found.rejects)
+    assert rejected == len(rejects_in(found.rejects))
     assert sum(batch.num_rows for batch in found.batches) + skipped + rejected == len(rows)
     for batch in found.batches:
         batch.validate(full=True)
-    for reject in found.rejects:
+    for reject in rejects_in(found.rejects):
         prose = re.fullmatch(r"a text of \d+ characters", reject.detail)
         assert prose or re.fullmatch(r"[\w.:+/-]{0,40}", reject.detail)
 
@@ -169,7 +178,9 @@ def test_each_reason_that_is_declared_is_given(kind, fate, reason):
     batches, rejects, counts = NORMALIZE[kind](batch, ColumnNames.of(kind), "f")
     assigned = {"assigned_by_session_id": 1} if kind == "messages" else {}
     assert counts == {f"{kind}_read": 2, f"{kind}_{fate}_{reason}": 1, **assigned}
-    assert [reject.reason for reject in rejects] == ([reason] if fate == "rejected" else [])
+    assert [reject.reason for reject in rejects_in(rejects)] == (
+        [reason] if fate == "rejected" else []
+    )
     assert [len(kept) for kept in batches if len(kept)] == [1]
 
 

@@ -26,6 +26,7 @@ from transforms.reading.read import (
     ReadParticipants,
     ReadSessions,
 )
+from transforms.rejects import rejects_in
 
 NOON_US = 1_727_870_400_000_000
 HOUR_US = 3_600_000_000
@@ -82,7 +83,8 @@ def run(transform):
             _ = output | name >> beam.Map(_keep, name)
     rows = [row for batch in FOUND["batches"] for row in batch.to_pylist()]
     counts = sum(map(collections.Counter, FOUND["counts"]), collections.Counter())
-    return rows, sorted(FOUND["rejects"]), dict(counts), sum(FOUND["num_bytes"])
+    rejects = [reject for batch in FOUND["rejects"] for reject in rejects_in(batch)]
+    return rows, sorted(rejects), dict(counts), sum(FOUND["num_bytes"])
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from transforms import (
     MessageRow,
     ReadParticipants,
     SessionRow,
+    ToRejects,
     ToRows,
 )
-from transforms.batches import AGENT, END_USER, NO_SEQUENCE, Reject
+from transforms.batches import AGENT, END_USER, NO_SEQUENCE
 from transforms.plumbing.counters import add_counts
+from transforms.rejects import Reject
 
 
 @pytest.mark.parametrize("sessions", [SESSIONS[2:], []], ids=len)
@@ -62,7 +64,7 @@ def test_rejects_and_counts_of_rows():
     }
     with Pipeline(runner="FnApiRunner") as pipeline:
         metrics = compute(pipeline, messages, sessions)
-        assert_that(metrics.rejects, equal_to(rejects))
+        assert_that(metrics.rejects | ToRejects(), equal_to(rejects))
         total = metrics.counts | beam.CombineGlobally(add_counts)
         assert_that(total, equal_to([counts]), "Counts")
         assert_that(metrics | ToRows(), is_empty(), "NoRows")
@@ -111,7 +113,7 @@ def test_messages_that_name_their_conversation_and_participant(tmp_path):
             Reject(str(path), 4, "sender_role_unknown", "Ghost", None, None),
             Reject("rows", 0, "sender_role_missing", "p9", None, "3"),
         ]
-        assert_that(messages.rejects, equal_to(rejects), "Rejects")
+        assert_that(messages.rejects | ToRejects(), equal_to(rejects), "Rejects")
         counts = {
             "assigned_by_session_id": 2,
             "messages_read": 5,

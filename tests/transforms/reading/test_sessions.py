@@ -4,10 +4,11 @@ import pyarrow as pa
 import pytest
 
 from tests.support.raw_rows import NOON, NOON_US, SESSION, one, raw, sessions
-from transforms.batches import CHANNELS, SESSIONS, Reject
+from transforms.batches import CHANNELS, SESSIONS
 from transforms.reading.lookups import NO_LOOKUPS, NOTHING_GIVEN, Given, Lookups
 from transforms.reading.names import ColumnNames
 from transforms.reading.sessions import normalize_channels
+from transforms.rejects import Reject, rejects_in
 
 HOUR = 3_600_000_000
 
@@ -48,7 +49,7 @@ def test_a_session():
             "end_user_message_count": 4,
         }
     ]
-    assert (found.rejects, found.counts) == ([], {"sessions_read": 1})
+    assert (rejects_in(found.rejects), found.counts) == ([], {"sessions_read": 1})
     stated = sessions(one(SESSION, CreatedDate=NOON, StartTime="2024-10-02T11:00:00Z"))
     assert stated.batches[0]["created_at_us"].to_pylist() == [NOON_US]
 
@@ -89,7 +90,7 @@ def test_a_session_that_is_deleted_is_kept_as_such():
     found = sessions(*rows)
     deleted = {row["session_id"]: row["deleted"] for row in found.batches[0].to_pylist()}
     assert deleted == {"s": False, "t": True, "u": True, "v": True, "w": False}
-    assert found.rejects == [Reject("f", 16, "deleted_invalid", "", "x", None)]
+    assert rejects_in(found.rejects) == [Reject("f", 16, "deleted_invalid", "", "x", None)]
     assert found.counts == {"sessions_read": 6, "sessions_rejected_deleted_invalid": 1}
 
 
@@ -145,9 +146,11 @@ def test_the_platform_of_a_session(changes, given, platform):
     row = one(SESSION, **changes)
     found = sessions(row, given=given)
     assert found.batches[0]["platform_type"].to_pylist() == ([platform] if platform else [])
-    assert [r.reason for r in found.rejects] == ([] if platform else ["platform_unknown"])
+    assert [r.reason for r in rejects_in(found.rejects)] == (
+        [] if platform else ["platform_unknown"]
+    )
     detail = row.get("platform_type") or ""
-    assert [r.detail for r in found.rejects] == ([] if platform else [detail])
+    assert [r.detail for r in rejects_in(found.rejects)] == ([] if platform else [detail])
 
 
 def test_both_forms_of_a_channels_id_are_one():
@@ -173,7 +176,7 @@ def test_channels():
         {"channel_id": "c", "platform": 0},
         {"channel_id": "0Mjbb0000000001CAA", "platform": 1},
     ]
-    assert rejects == [
+    assert rejects_in(rejects) == [
         Reject("f", 13, "channel_id_missing", "", None, None),
         Reject("f", 15, "platform_unknown", "Legacy", None, None),
     ]

@@ -2,9 +2,22 @@
 
 import pytest
 
+from tests.support.batches import rejects
 from transforms.errors import NoMessagesError, TooManyRejectsError
 from transforms.examples import Example
+from transforms.rejects import Reject
 from transforms.writing.refusals import check_messages, check_rejects
+
+SOME = [
+    rejects("messages", Reject("a.csv", 7, "x", "noon", "s", "m")),
+    rejects(
+        "sessions",
+        Reject("b.csv", 9, "x", "Nobody", "s", None),
+        Reject("b.csv", 3, "y", "", None, None),
+        Reject("c.csv", 2, "z", "Legacy", "s", None),
+        Reject("c.csv", 4, "platform_unknown", "Old", "s", None),
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -22,16 +35,23 @@ from transforms.writing.refusals import check_messages, check_rejects
 def test_reject_ratio(rejected, read, ratio, passes):
     counts = {"sessions_read": read, "sessions_rejected_x": rejected, "messages_read": 10**12}
     if passes:
-        check_rejects(counts, ratio)
+        check_rejects(counts, ratio, SOME)
     else:
-        with pytest.raises(TooManyRejectsError, match=rf"^{rejected} of {read:,} sessions .*\(x "):
-            check_rejects(counts, ratio)
+        with pytest.raises(TooManyRejectsError, match=rf"^{rejected} of {read:,} sessions .*: x "):
+            check_rejects(counts, ratio, SOME)
 
 
-def test_reject_ratio_is_of_each_input():
-    counts = {"messages_read": 1000, "sessions_read": 10, "sessions_rejected_platform_unknown": 1}
-    with pytest.raises(TooManyRejectsError, match="--assume_platform"):
-        check_rejects(counts, 0.05)
+def test_the_most_frequent_reasons_have_an_example():
+    counts = {"messages_read": 1000, "messages_rejected_x": 1, "sessions_read": 9000}
+    counts |= {f"sessions_rejected_{reason}": n for reason, n in dict(x=5, y=2000, z=5).items()}
+    with pytest.raises(TooManyRejectsError) as raised:
+        check_rejects({**counts, "sessions_rejected_platform_unknown": 1}, 0.05, SOME)
+    assert str(raised.value) == (
+        "2,011 of 9,000 sessions rejected, more than max_reject_ratio 0.05 allows: "
+        "y 2,000 (b.csv, row 3), x 5 (b.csv, row 9: Nobody), z 5 (c.csv, row 2: Legacy), "
+        "platform_unknown 1; nothing was published. State the sessions' platform with --channels or "
+        "--assume_platform. Mend the input, or raise --max_reject_ratio to accept it and see the rejects"
+    )
 
 
 READ = {"messages_read": 4, "messages_of_unknown_session": 3, "messages_skipped_role": 1}

@@ -2,7 +2,6 @@
 
 import apache_beam as beam
 import pyarrow as pa
-import pytest
 from apache_beam.pipeline import PipelineVisitor
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that, equal_to
@@ -10,27 +9,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from tests.support.cli import output_bytes
 from tests.support.metrics import make_small, metrics, samples
 from transforms import Metrics
-from transforms.batches import Reject
-from transforms.collections import REJECTS
 from transforms.plumbing.coders import SpillingCoder, spilling
-from transforms.writing.destinations import Destination, RejectsPlace
+from transforms.writing.destinations import Destination
 from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.rejects import encode_rejects
-from transforms.writing.stage import StageFiles, StageRejects
-
-SOME = [Reject("b.csv", row, "malformed_row", "", None, None) for row in (2, 1)]
-
-
-@pytest.mark.parametrize(("within", "path"), [("a/b", "a/b/"), ("", "")])
-@pytest.mark.parametrize("rejects", [SOME, []], ids=len)
-def test_rejects(rejects, within, path, tmp_path):
-    place = RejectsPlace(str(tmp_path / "out"), within)
-    name = f"{path}rejects-00000-of-00001.jsonl"
-    with Pipeline(runner="FnApiRunner") as pipeline:
-        staged = pipeline | beam.Create(rejects) | StageRejects(place)
-        assert_that(staged, equal_to([(REJECTS, name, 2)] if rejects else []))
-    expected = {f".out.staging/{name}": encode_rejects(SOME)} if rejects else {}
-    assert output_bytes(tmp_path) == expected
+from transforms.writing.stage import StageFiles
 
 
 def test_each_file_of_each_output(tmp_path, monkeypatch):
@@ -65,7 +47,7 @@ def test_pieces_are_spilled_by_a_pipeline_that_is_built_to_spill(tmp_path):
         empty = [
             pipeline | name >> beam.Create([]).with_output_types(kind)
             for name, kind in zip(
-                "abcd", (pa.RecordBatch, Reject, dict, tuple[str, str]), strict=True
+                "abcd", (pa.RecordBatch, pa.RecordBatch, dict, tuple[str, str]), strict=True
             )
         ]
         _ = Metrics(*empty) | StageFiles([destination], "csv", by_day=True)

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 
+from tests.support.batches import rejects as rejects_of
 from tests.support.cli import output_bytes
 from tests.support.metrics import IDS, make_small, metrics, samples, split, write
 from transforms import Metrics, WriteMetrics
-from transforms.batches import Reject
 from transforms.instants import DAY_US
+from transforms.rejects import Reject
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.records import RECORDS_OUTPUT
 
@@ -141,7 +142,7 @@ def test_rejects_lie_where_they_are_asked_for(rejects, where, tmp_path):
             rejects=rejects and str(tmp_path / rejects),
             max_reject_ratio=1,
         )
-        write([metrics(["a"])], to, order)
+        write([metrics(["a"])], to, [rejects_of("messages", *order)] if order else ())
         found = output_bytes(tmp_path)
         assert set(found) == expected
         assert found.get(rejected, LINES) == LINES

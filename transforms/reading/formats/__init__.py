@@ -4,8 +4,8 @@ A format decodes only the columns it is asked for, so the text of messages goes 
 No format knows what a message is, and none imports Beam: they get functions that open a file, binary
 and seekable.
 
-Each format whose rows may be broken decodes a block twice if need be: `_fast` has a library decode whole
-columns, and gives None if it finds anything unusual; `_slowly` then goes row by row, and knows of each
+Each format whose rows may be broken decodes a block twice if need be: `fast` has a library decode whole
+columns, and gives None if it finds anything unusual; `slowly` then goes row by row, and knows of each
 that is malformed its place and the reason. Both give the same for what both can read.
 """
 

@@ -10,12 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.files_of_rows import (
-    NAMES,
-    SAME,
     SIZES,
     normalized,
     outcome,
-    rows_of,
     scan,
     table_csv,
     with_sizes,
@@ -23,8 +20,7 @@ from tests.support.files_of_rows import (
 from transforms.batches import AGENT, END_USER
 from transforms.errors import InputError
 from transforms.reading import formats
-from transforms.reading.formats import csv as csv_format
-from transforms.reading.formats import parts
+from transforms.reading.formats import csv_blocks, parts
 
 HEADER = b"session_id,message_id,sent_at,sender_role,MessageText"
 GOOD_RECORDS = [
@@ -137,7 +133,7 @@ def test_any_records_are_the_same_however_they_are_cut(chosen, block):
 
 
 def test_a_record_that_is_too_long_is_a_quote_never_closed(monkeypatch):
-    monkeypatch.setattr(csv_format, "_LONGEST_RECORD_BYTES", 100)
+    monkeypatch.setattr(csv_blocks, "LONGEST_RECORD_BYTES", 100)
     text = b"\n".join([b"x" * 30] * 10)
     long = b's,m,1727870400000,Agent,"' + text + b'"'
     data = b"\n".join([HEADER, GOOD_RECORDS[0], long, GOOD_RECORDS[0], b""])
@@ -178,27 +174,6 @@ def test_csv_against_the_writer_of_the_standard_library(rows, quoting, newline, 
     found, malformed = scan("f.csv", out.getvalue().encode(), ["a", "b", "c"])
     assert malformed == []
     assert [[row.get(key, "") for key in "abc"] for _, row in found] == rows
-
-
-@given(st.lists(st.binary(max_size=6) | st.text('ab,"\r\n', max_size=8).map(str.encode)))
-def test_the_fast_way_of_csv_says_what_the_slow_one_says(pieces):
-    block = b"".join([*pieces, b"\n"])
-    header = csv_format._Header(["a", "b"], ",", 0)
-    fast = csv_format._fast(block, lambda: 1, header, ["a", "b"])
-    if fast is None:
-        return
-    slow, used = csv_format._slowly(block, 1, header, ["a", "b"], True)
-    assert used == len(block)
-    assert slow.malformed == []
-    assert rows_of(fast.columns, ["a", "b"]) == rows_of(slow.columns, ["a", "b"])
-    assert fast.rows().tolist() == slow.rows().tolist()
-
-
-@pytest.mark.parametrize("name", ["minimal.csv", "crlf.csv", "one_line.csv"])
-def test_a_plain_block_of_csv_is_read_the_fast_way(name):
-    header, block = SAME[name].split(b"\n", 1)
-    found = csv_format._header(io.BytesIO(header))
-    assert csv_format._fast(block, lambda: 1, found, NAMES) is not None
 
 
 def test_columns_of_json():

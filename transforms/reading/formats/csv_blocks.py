@@ -1,0 +1,244 @@
+"""A block of CSV to columns: all records at once, or one by one where that can't be. Pure; no Beam."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from transforms.reading.columns import RawBatch
+from transforms.reading.formats.lines import count_lines
+from transforms.reading.formats.parts import columns_to_read, counted
+
+# The reader's own limit, 128 KiB a field, is less than a customer may write.
+csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
+
+# A record that goes on for longer has a quote that was never closed.
+LONGEST_RECORD_BYTES = 1 << 20
+
+_NEVER_CLOSED = "a quote is never closed"
+
+
+class Header(NamedTuple):
+    """The header of a file; `num_bytes` has its byte order mark and line end in it."""
+
+    names: list[str]
+    delimiter: str
+    num_bytes: int
+
+
+def record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
+    r"""The line ends outside of quotes, and how many lines of the block each one ends.
+
+    A line end is outside if an even number of quotes is before it; the block begins outside.
+
+    >>> ends, lines = record_ends(b'a,"x\ny"\nb,z\n')  # line ends at 4, 7 and 11
+    >>> ends.tolist(), lines.tolist()
+    ([7, 11], [2, 3])
+    """
+    data = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    outside = np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 0
+    return ends[outside], np.flatnonzero(outside) + 1
+
+
+def _well_quoted(block: bytes, delimiter: str) -> bool:
+    """Whether quotes are around whole fields only, or doubled inside of those, and all are closed."""
+    data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
+    quotes = np.flatnonzero(data == ord('"'))
+    if len(quotes) % 2:
+        return False
+    border = np.zeros(256, bool)
+    border[[ord(delimiter), *b'\r\n"']] = True
+    return bool(border[data[quotes[::2] - 1]].all() and border[data[quotes[1::2] + 1]].all())
+
+
+def fast(
+    block: bytes, first: Callable[[], int], header: Header, names: Sequence[str]
+) -> RawBatch | None:
+    """The records of a block where all that is wrong are numbers of fields; None for any other block."""
+    if b"\r" in block and block.count(b"\r") > block.count(b"\r\n"):
+        return None
+    if b'"' in block and not _well_quoted(block, header.delimiter):
+        return None
+    ends, lines = record_ends(block)
+    num_records = len(ends) + (not block.endswith(b"\n"))
+    if np.diff(ends, prepend=-1, append=len(block)).max() > LONGEST_RECORD_BYTES:
+        return None
+    starts = np.concatenate([[0], lines])[:num_records]
+    wanted = {name: str(header.names.index(name)) for name in columns_to_read(names, header.names)}
+    wrong: dict[int, int] = {}
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        # The slow way leaves a blank line out.
+        if not row.text.strip():
+            return "error"
+        wrong[row.number - 1] = row.actual_columns
+        return "skip"
+
+    table = _table(block, header, list(wanted.values()))
+    if table is None and _is_utf8(block):
+        table = _table(block, header, list(wanted.values()), skip)
+    if table is None or table.num_rows + len(wrong) != num_records:
+        return None
+    columns = {name: table.column(column).combine_chunks() for name, column in wanted.items()}
+    if not wrong:
+        return RawBatch(columns, num_records, counted(first, starts))
+    places = np.array(list(wrong))
+    num_lines = np.diff(starts, append=count_lines(block))
+    if num_lines[places].max() > 1:
+        # The slow way takes each line of a wrong record for a record.
+        return None
+    rows = first() + starts
+    malformed = [(int(rows[at]), _wrong_number(number, header)) for at, number in wrong.items()]
+    kept = np.delete(rows, places)
+    return RawBatch(columns, len(kept), lambda: kept, malformed)
+
+
+def _table(
+    block: bytes,
+    header: Header,
+    wanted: Sequence[str],
+    skip: Callable[[pa.csv.InvalidRow], str] | None = None,
+) -> pa.Table | None:
+    """The wanted columns, named by their places; None if a record is not as it should be.
+
+    Args:
+      block: the records, in UTF-8 if there is `skip`.
+      header: the header of the file.
+      wanted: the columns.
+      skip: says of a record with more or fewer fields than the header whether to "skip" it. Without it
+        there may be none, which is faster.
+    """
+    try:
+        return pa.csv.read_csv(
+            pa.BufferReader(block),
+            read_options=pa.csv.ReadOptions(
+                column_names=[str(i) for i in range(len(header.names))],
+                block_size=max(1 << 20, len(block) // 8),
+                # Threads do not know the places.
+                use_threads=skip is None,
+            ),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=header.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=wanted,
+                column_types={column: pa.string() for column in wanted},
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _wrong_number(number: int, header: Header) -> str:
+    return f"{number} fields, the header has {len(header.names)}"
+
+
+def _fields(content: bytes, header: Header, wanted: Sequence[int]) -> list[str] | str:
+    """The wanted fields of a record, by their places, or what is wrong with it."""
+    text = content.decode("utf-8", "surrogateescape").removesuffix("\r")
+    try:
+        found = list(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter, strict=True))
+    except csv.Error:
+        return "a quote inside a field"
+    if len(found) != 1:
+        return "a line end inside a field"
+    if len(found[0]) != len(header.names):
+        return _wrong_number(len(found[0]), header)
+    fields = [found[0][place] for place in wanted]
+    try:
+        "".join(fields).encode()
+    except UnicodeEncodeError:
+        return "not UTF-8"
+    return fields
+
+
+def _records(
+    lines: Sequence[bytes], header: Header, wanted: Sequence[int], last: bool
+) -> Iterator[tuple[int, list[str] | str | None]]:
+    r"""The records in the lines of a block, blank lines left out.
+
+    A record that is not as it should be loses its first line alone: if a quote is never closed, the
+    lines that follow are records of their own.
+
+    >>> lines = [b's1,"two', b'lines"', b's2,"never closed', b's3,fine']
+    >>> for record in _records(lines, Header(["id", "text"], ",", 0), [0, 1], last=True):
+    ...     print(record)
+    (0, ['s1', 'two\nlines'])
+    (2, 'a quote is never closed')
+    (3, ['s3', 'fine'])
+
+    In a block that is not the file's last the quote may still be closed: the last two would be
+    `(2, None)`, and the next block begins with that line.
+
+    Returns:
+      For each record its first line, counted from 0, and the wanted fields or what is wrong; as the
+      last one maybe None, for a record that may go on in the next block.
+    """
+    at = 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        end, quotes, size = at + 1, lines[at].count(b'"'), len(lines[at])
+        while quotes % 2 and end < len(lines) and size <= LONGEST_RECORD_BYTES:
+            quotes += lines[end].count(b'"')
+            size += len(lines[end])
+            end += 1
+        if quotes % 2 and size <= LONGEST_RECORD_BYTES and not last:
+            yield at, None
+            return
+        found = (
+            _fields(b"\n".join(lines[at:end]), header, wanted) if quotes % 2 == 0 else _NEVER_CLOSED
+        )
+        yield at, found
+        at = at + 1 if isinstance(found, str) else end
+
+
+def slowly(
+    block: bytes, first: int, header: Header, names: Sequence[str], last: bool
+) -> tuple[RawBatch, int]:
+    """The records one by one: for blocks that the fast way can't read, and to find which is broken.
+
+    Returns:
+      The records, and how many bytes of the block they are: all but a record that may go on in the next.
+    """
+    wanted = {name: header.names.index(name) for name in columns_to_read(names, header.names)}
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    used = len(lines)
+    numbers: list[int] = []
+    kept: list[list[str]] = []
+    malformed: list[tuple[int, str]] = []
+    for line, record in _records(lines, header, list(wanted.values()), last):
+        if record is None:
+            used = line
+        elif isinstance(record, str):
+            malformed.append((first + line, record))
+        else:
+            numbers.append(first + line)
+            kept.append(record)
+    columns = zip(*kept, strict=True) if kept else [()] * len(wanted)
+    arrays = {
+        name: pa.array(column, pa.string(), mask=np.array([not value for value in column], bool))
+        for name, column in zip(wanted, columns, strict=True)
+    }
+    used_bytes = min(len(block), sum(map(len, lines[:used])) + used)
+    return RawBatch(arrays, len(kept), lambda: np.array(numbers), malformed), used_bytes
