@@ -32,10 +32,14 @@ def local_files(pattern: str) -> list[tuple[str, int]]:
 
     Raises:
       InputError: what is found can't be read: a link to nothing, a file or a directory without
-        permission, a directory with files in it, a pipe, a device.
+        permission, a directory with files in it, a pipe, a device, a name that is no UTF-8.
     """
     found = {}
     for path in _paths("", pattern.split("/")):
+        shown = path.encode("utf-8", "replace").decode()
+        if shown != path:
+            # Beam can't hand such a name to a worker.
+            raise InputError(f"{shown}: the bytes of its name are no UTF-8; rename it")
         size = _size_of(path, is_named=path == pattern)
         if size is not None:
             found[path] = size

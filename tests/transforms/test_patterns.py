@@ -211,6 +211,15 @@ def test_what_is_no_file_is_told(tree):
         assert told("socket") == "socket: a socket; write what it gives to a file first"
 
 
+def test_a_name_that_is_no_utf_8_is_told(tree):
+    tree("a.csv")
+    with open(b"b\xff.csv", "w"):
+        pass
+    line = "b?.csv: the bytes of its name are no UTF-8; rename it"
+    assert told("*.csv") == told(os.fsdecode(b"b\xff.csv")) == line
+    assert found("a*.csv") == ["a.csv"]
+
+
 def test_a_plain_pattern_does_not_walk_the_tree(tree, monkeypatch):
     tree("a.csv", "deep/er/b.csv")
     looked = []

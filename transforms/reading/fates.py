@@ -114,9 +114,7 @@ class Fates:
     """
 
     def __init__(self, kind: str, raw: RawBatch, source: str):
-        self._kind, self._raw = kind, raw
-        # The bytes of a file's name may be no UTF-8.
-        self._source = source.encode("utf-8", "replace").decode()
+        self._kind, self._raw, self._source = kind, raw, source
         self._kept = np.ones(raw.num_rows, bool)
         self._found: list[tuple[str, np.ndarray, pa.Array]] = []
         self.counts: Counts = {f"{kind}_read": raw.num_rows + len(raw.malformed)}

@@ -1,6 +1,5 @@
 """Why rows are skipped or rejected, and how they are reported."""
 
-import os
 import re
 
 import numpy as np
@@ -100,11 +99,6 @@ def test_malformed_rows_are_read_and_rejected():
         "messages_rejected_malformed_row": 2,
         "assigned_by_session_id": 1,
     }
-
-
-def test_a_source_whose_name_is_no_utf_8():
-    found = normalize_messages(raw([{}]), ColumnNames.of("messages"), os.fsdecode(b"\xff.csv"))
-    assert rejects_in(found.rejects)[0].source == "?.csv"
 
 
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(

@@ -199,6 +199,11 @@ def _is_text(samples: Sequence[dict[str, Any]], name: str) -> str:
     return _PLAIN if found else ""
 
 
+def may_have_pages(block: bytes) -> bool:
+    """Whether among the values in the lines of a block may be pages."""
+    return _maybe_there(block, []) is None
+
+
 def _maybe_there(block: bytes, names: Sequence[str]) -> list[str] | None:
     """The names that rows of a block may have: to read a column that no row has takes as long as one.
 

@@ -1,6 +1,7 @@
 """The values of JSON: rows one by one, and the rows of pages such as those of the Connect REST API."""
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -74,7 +75,7 @@ def _rows_of(page: dict[str, Any]) -> Iterable[Any] | None:
     if isinstance(page.get(RECORDS), list) and any(mark in page for mark in MARKS_OF_RECORDS):
         return page[RECORDS]
     if isinstance(page.get(DATA), list) and isinstance(page.get(METADATA), list | dict):
-        names = _names_in(page[METADATA])
+        names = names_in(page[METADATA])
         return [
             dict(zip(names, row, strict=True))
             if isinstance(row, list) and len(row) == len(names)
@@ -97,12 +98,12 @@ def may_be_pages(keys: Set[str]) -> bool:
     )
 
 
-def _names_in(metadata: list[Any] | dict[str, Any]) -> list[str]:
+def names_in(metadata: list[Any] | dict[str, Any]) -> list[str]:
     """The names of the columns of a page of Data Cloud's Query API, in the order of its rows.
 
-    >>> _names_in([{"name": "ssot__Id__c", "type": "Varchar"}])
+    >>> names_in([{"name": "ssot__Id__c", "type": "Varchar"}])
     ['ssot__Id__c']
-    >>> _names_in({"b": {"placeInOrder": 1}, "a": {"placeInOrder": 0}})
+    >>> names_in({"b": {"placeInOrder": 1}, "a": {"placeInOrder": 0}})
     ['a', 'b']
     """
     if isinstance(metadata, dict) and isinstance(metadata.get("columns"), list):
@@ -184,7 +185,7 @@ def names_of(values: Iterable[Any]) -> list[str] | None:
     return list(names) if rows else None
 
 
-def _as_text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
     """A JSON scalar as text; of a list the first messaging session's id."""
     if isinstance(value, list):
         ours = (v for v in value if isinstance(v, str) and v.startswith(SESSION_ID_PREFIX))
@@ -199,29 +200,75 @@ def _as_text(value: Any) -> str | None:
     return None if isinstance(value, dict) else json.dumps(value)
 
 
+def _texts(values: Sequence[Any]) -> pa.Array:
+    """Values as texts; raises UnicodeEncodeError if one has half a character."""
+    try:
+        # In the usual column there is nothing but texts.
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([text_of(value) for value in values], pa.string())
+
+
+def _is_utf8(value: Any) -> bool:
+    try:
+        (text_of(value) or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def batch_of(
     rows: list[tuple[int, Any]],
     names: Sequence[str],
     malformed: list[tuple[int, str]],
     pages: Mapping[str, int] | None = None,
 ) -> RawBatch:
-    """A batch of numbered rows, one by one; `malformed` gets those that are no rows."""
-    kept: list[int] = []
-    there = {key for _, row in rows if isinstance(row, dict) for key in row}
+    """A batch of numbered rows; `malformed` gets those that are no rows."""
+    objects = [(number, row) for number, row in rows if isinstance(row, dict)]
+    if len(objects) < len(rows):
+        malformed += [(n, "not a JSON object") for n, row in rows if not isinstance(row, dict)]
+    there = {key for _, row in objects for key in row}
     names = [name for name in names if name in there or name.split(".")[0] in there]
-    columns: dict[str, list[str | None]] = {name: [] for name in names}
-    for number, row in rows:
-        if not isinstance(row, dict):
-            malformed.append((number, "not a JSON object"))
-            continue
-        texts = [_as_text(look_up(row, name, parse)) for name in names]
+    columns = {name: [look_up(row, name, parse) for _, row in objects] for name in names}
+    try:
+        arrays = {name: _texts(values) for name, values in columns.items()}
+    except UnicodeEncodeError:
+        values = zip(*columns.values(), strict=True)
+        good = [all(map(_is_utf8, row)) for row in values]
+        malformed += [
+            (objects[at][0], "not UTF-8") for at, is_good in enumerate(good) if not is_good
+        ]
+        return batch_of(list(itertools.compress(objects, good)), names, malformed, pages)
+    malformed.sort()
+    numbers = [number for number, _ in objects]
+    return RawBatch(
+        arrays, len(objects), lambda: np.array(numbers, np.int64), malformed, pages or {}
+    )
+
+
+def batch_of_arrays(
+    rows: list[Any], columns: Sequence[str], first: int, names: Sequence[str]
+) -> RawBatch:
+    """A batch of the rows of a page of Data Cloud, numbered from `first`.
+
+    Args:
+      rows: arrays; other values are malformed, or rows with names of their own.
+      columns: what the arrays hold.
+      first: the number of the first row.
+      names: the columns that are asked for, nested ones with dots.
+    """
+    are_whole = {type(row) for row in rows} == {list} and {len(row) for row in rows} == {
+        len(columns)
+    }
+    if are_whole and not any(
+        name not in columns and name.split(".")[0] in columns for name in names
+    ):
+        values = dict(zip(columns, zip(*rows, strict=True), strict=True))
         try:
-            "".join(text for text in texts if text).encode()
+            arrays = {name: _texts(values[name]) for name in names if name in values}
         except UnicodeEncodeError:
-            malformed.append((number, "not UTF-8"))
-            continue
-        kept.append(number)
-        for column, text in zip(columns.values(), texts, strict=True):
-            column.append(text)
-    arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
-    return RawBatch(arrays, len(kept), lambda: np.array(kept, np.int64), malformed, pages or {})
+            pass
+        else:
+            return RawBatch(arrays, len(rows), lambda: np.arange(first, first + len(rows)))
+    named = rows_in([{DATA: rows, METADATA: [{"name": name} for name in columns]}])
+    return batch_of(list(enumerate(named, first)), names, [])

@@ -69,7 +69,7 @@ def test_documents_one_after_the_other():
         ]
     assert scan("f.json", b'{"Id": "a"}\n{\n"Id": "b"}')[0] == both
     assert scan("f.json", b'{"Id": "a"}\n')[0] == scan("f.json", b'{\n"Id": "a"}')[0] == both[:1]
-    with pytest.raises(ValueError, match="Expecting"):
+    with pytest.raises(ValueError, match="it ends inside of a JSON value"):
         scan("f.json", b'{"Id": "a"} {"Id"')
 
 
