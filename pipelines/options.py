@@ -110,7 +110,8 @@ def add_reject_ratio(out: argparse._ActionsContainer) -> None:
         default=0.01,
         metavar="SHARE",
         help="share of an input's rows that may be rejected; with more the run fails and publishes "
-        "nothing (default %(default)s)",
+        "nothing, and it ends at once where an input begins with a hundred thousand rejects, unless "
+        "this is 1 (default %(default)s)",
     )
 
 

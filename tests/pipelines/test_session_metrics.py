@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import fastavro
 import pytest
@@ -52,6 +53,32 @@ def test_too_many_rejects(small, run):
         '"session_id": null, "message_id": "4"}\n'
     )
     assert values(files) == {"a": [0, 0, 0, 1, 0, 0]} and len(files) == 1
+
+
+def test_a_hundred_thousand_rejects_and_more(small, run):
+    """They end the run at once; with a ratio of 1 the first of each reason are written."""
+    rows = [f"a,{number},yesterday,EndUser,Text" for number in range(100_100)]
+    put(small / "m.csv", MESSAGES, *rows, "a,x,2024-10-02T12:00:00Z,Wizard,Text")
+    good = ["a,1,2024-10-02T12:00:00Z,EndUser,Text"]
+    put(small / "n.csv", MESSAGES, *good)
+    status, err = run("--messages @m.csv @n.csv")
+    assert (status, err) == (
+        1,
+        "session-metrics: the first 100,101 messages are all rejected: sent_at_invalid 100,100 "
+        f"({small}/m.csv, row 2: yesterday), sender_role_unknown 1 ({small}/m.csv, row 100102: Wizard); "
+        "nothing was published. Mend the input, or give --max_reject_ratio 1 to read on and see the "
+        "rejects\n",
+    )
+    assert not (small / "out").exists()
+
+    status, err = run("--messages @m.csv @n.csv --max_reject_ratio 1 --output_format jsonl")
+    assert status == 0
+    assert re.search(r"^rejects only counted, not written +100 *$", err, re.MULTILINE)
+    files = output_bytes(small / "out")
+    kept = [files.pop(f"rejects/rejects-0000{number}-of-00002.jsonl") for number in range(2)]
+    numbers = [json.loads(line)["row"] for part in kept for line in part.splitlines()]
+    assert numbers == [*range(2, 100_002), 100_102]
+    assert values(files) == {"a": [0, 0, 0, 1, 0, 0]}
 
 
 FATES = {
