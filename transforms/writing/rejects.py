@@ -38,5 +38,6 @@ def only_counted(counts: Counts, written: int) -> Counts:
     """
     rejected = sum(number for name, number in counts.items() if "_rejected_" in name)
     found: Counts = {}
-    add_count(found, "rejects_only_counted", rejected - written)
+    # A pipeline may have rejects of its own, which no count has.
+    add_count(found, "rejects_only_counted", max(0, rejected - written))
     return found

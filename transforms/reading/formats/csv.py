@@ -8,9 +8,10 @@ import codecs
 import csv
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
+from transforms.reading.columns import RawBatch
 from transforms.reading.formats import csv_blocks
 from transforms.reading.formats.lines import (
     count_lines,
@@ -88,18 +89,33 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         for block in itertools.chain(filter(None, whole_lines), [b""]):
             last = not block
             rest += block
-            ends, _ = csv_blocks.record_ends(rest)
-            used = len(rest) if last else int(ends[-1]) + 1 if len(ends) else 0
+            records = csv_blocks.whole_records(rest, header.delimiter, last)
+            used = len(records.block)
             if not used and len(rest) <= csv_blocks.LONGEST_RECORD_BYTES:
                 continue
             first = counter.advance(0)
-            raw = csv_blocks.fast(rest[:used], first, header, names) if used else None
-            if raw is None:
+            if records.are_orderly:
+                yield functools.partial(_decode, records, first, header, names)
+            else:
+                # Where its records end is found out by decoding them.
                 raw, used = csv_blocks.slowly(rest, first(), header, names, last)
-            yield functools.partial(already, raw)
+                yield functools.partial(already, raw)
             if used:
                 counter.advance(count_lines(rest[:used]))
                 rest = rest[used:]
+
+
+def _decode(
+    records: csv_blocks.Records,
+    first: Callable[[], int],
+    header: csv_blocks.Header,
+    names: Sequence[str],
+) -> RawBatch:
+    """Orderly records as columns."""
+    raw = csv_blocks.fast(records, first, header, names)
+    if raw is None:
+        raw, _ = csv_blocks.slowly(records.block, first(), header, names, last=True)
+    return raw
 
 
 CSV = Format(lambda file: 0.6, _names, _parts, _read)

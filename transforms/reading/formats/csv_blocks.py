@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.lines import count_lines
 from transforms.reading.formats.parts import columns_to_read, counted
 
 # The reader's own limit, 128 KiB a field, is less than a customer may write.
@@ -19,7 +18,12 @@ csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 # A record that goes on for longer has a quote that was never closed.
 LONGEST_RECORD_BYTES = 1 << 20
 
-_NEVER_CLOSED = "a quote is never closed"
+_OF_QUOTES = _NEVER_CLOSED, _INSIDE, _LINE_END = (
+    "a quote is never closed",
+    "a quote inside a field",
+    "a line end inside a field",
+)
+"""What is wrong with a record that may not end where it seems to."""
 
 
 class Header(NamedTuple):
@@ -45,29 +49,78 @@ def record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
     return ends[outside], np.flatnonzero(outside) + 1
 
 
-def _well_quoted(block: bytes, delimiter: str) -> bool:
+class Records(NamedTuple):
+    """Whole records.
+
+    Attributes:
+      block: the records.
+      ends: the line ends outside of quotes.
+      lines: how many lines each one ends.
+      are_orderly: whether what is wrong with a record, if anything, ends where the record ends. It is so
+        where quotes are around whole fields only, or doubled inside of those, no CR stands alone, and no
+        record is too long.
+    """
+
+    block: bytes
+    ends: np.ndarray
+    lines: np.ndarray
+    are_orderly: bool
+
+
+def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
+    """The records with which a text begins, up to its last line end outside of quotes.
+
+    Args:
+      text: begins with a record.
+      delimiter: the delimiter of the file.
+      last: whether the text is the file's last, so that all of it is records.
+    """
+    data = np.frombuffer(text, np.uint8)
+    newlines, quotes = np.flatnonzero(data == ord("\n")), np.flatnonzero(data == ord('"'))
+    outside = np.searchsorted(quotes, newlines) & 1 == 0
+    ends, lines = newlines[outside], np.flatnonzero(outside) + 1
+    used = len(text) if last else int(ends[-1]) + 1 if len(ends) else 0
+    are_orderly = (
+        used > 0
+        and _are_around_fields(quotes[: np.searchsorted(quotes, used)], data[:used], delimiter)
+        and not (b"\r" in text and _has_lone_cr(data[:used]))
+        and np.diff(ends, prepend=-1, append=used).max() <= LONGEST_RECORD_BYTES
+    )
+    return Records(text[:used], ends, lines, bool(are_orderly))
+
+
+def _has_lone_cr(data: np.ndarray) -> bool:
+    after = np.flatnonzero(data == ord("\r")) + 1
+    return bool(len(after) and (after[-1] == len(data) or (data[after] != ord("\n")).any()))
+
+
+def _are_around_fields(quotes: np.ndarray, data: np.ndarray, delimiter: str) -> bool:
     """Whether quotes are around whole fields only, or doubled inside of those, and all are closed."""
-    data = np.frombuffer(b"\n" + block + b"\n", np.uint8)
-    quotes = np.flatnonzero(data == ord('"'))
     if len(quotes) % 2:
         return False
     border = np.zeros(256, bool)
     border[[ord(delimiter), *b'\r\n"']] = True
-    return bool(border[data[quotes[::2] - 1]].all() and border[data[quotes[1::2] + 1]].all())
+    opening, closing = quotes[::2], quotes[1::2]
+    if len(quotes) and opening[0] == 0:
+        opening = opening[1:]
+    if len(quotes) and closing[-1] == len(data) - 1:
+        closing = closing[:-1]
+    return bool(border[data[opening - 1]].all() and border[data[closing + 1]].all())
 
 
 def fast(
-    block: bytes, first: Callable[[], int], header: Header, names: Sequence[str]
+    records: Records, first: Callable[[], int], header: Header, names: Sequence[str]
 ) -> RawBatch | None:
-    """The records of a block where all that is wrong are numbers of fields; None for any other block."""
-    if b"\r" in block and block.count(b"\r") > block.count(b"\r\n"):
-        return None
-    if b'"' in block and not _well_quoted(block, header.delimiter):
-        return None
-    ends, lines = record_ends(block)
+    """The records where all that is wrong are numbers of fields; None for any others.
+
+    Args:
+      records: orderly ones.
+      first: gives the number of the first line.
+      header: the header of the file.
+      names: the columns that are asked for.
+    """
+    block, ends, lines, _ = records
     num_records = len(ends) + (not block.endswith(b"\n"))
-    if np.diff(ends, prepend=-1, append=len(block)).max() > LONGEST_RECORD_BYTES:
-        return None
     starts = np.concatenate([[0], lines])[:num_records]
     wanted = {name: str(header.names.index(name)) for name in columns_to_read(names, header.names)}
     wrong: dict[int, int] = {}
@@ -88,10 +141,6 @@ def fast(
     if not wrong:
         return RawBatch(columns, num_records, counted(first, starts))
     places = np.array(list(wrong))
-    num_lines = np.diff(starts, append=count_lines(block))
-    if num_lines[places].max() > 1:
-        # The slow way takes each line of a wrong record for a record.
-        return None
     rows = first() + starts
     malformed = [(int(rows[at]), _wrong_number(number, header)) for at, number in wrong.items()]
     kept = np.delete(rows, places)
@@ -156,9 +205,9 @@ def _fields(content: bytes, header: Header, wanted: Sequence[int]) -> list[str] 
     try:
         found = list(csv.reader(io.StringIO(text, ""), delimiter=header.delimiter, strict=True))
     except csv.Error:
-        return "a quote inside a field"
+        return _INSIDE
     if len(found) != 1:
-        return "a line end inside a field"
+        return _LINE_END
     if len(found[0]) != len(header.names):
         return _wrong_number(len(found[0]), header)
     fields = [found[0][place] for place in wanted]
@@ -174,8 +223,8 @@ def _records(
 ) -> Iterator[tuple[int, list[str] | str | None]]:
     r"""The records in the lines of a block, blank lines left out.
 
-    A record that is not as it should be loses its first line alone: if a quote is never closed, the
-    lines that follow are records of their own.
+    A record whose quotes are not as they should be loses its first line alone: if a quote is never
+    closed, the lines that follow are records of their own.
 
     >>> lines = [b's1,"two', b'lines"', b's2,"never closed', b's3,fine']
     >>> for record in _records(lines, Header(["id", "text"], ",", 0), [0, 1], last=True):
@@ -208,7 +257,7 @@ def _records(
             _fields(b"\n".join(lines[at:end]), header, wanted) if quotes % 2 == 0 else _NEVER_CLOSED
         )
         yield at, found
-        at = at + 1 if isinstance(found, str) else end
+        at = at + 1 if found in _OF_QUOTES else end
 
 
 def slowly(
