@@ -1,6 +1,6 @@
 """Makes a log of messages and its sessions, of any size. The same arguments make the same log.
 
-python -m benchmarks.load --messages N --format parquet|avro|jsonl --output DIR
+python -m benchmarks.load --messages N --format parquet|avro|jsonl|csv --output DIR
     [--by session|conversation] [--seed N]
 
 DIR/messages-000.parquet, ...   ConversationEntry, in order of time, sessions interleaved
@@ -20,6 +20,8 @@ from typing import IO, NamedTuple, Protocol
 
 import fastavro
 import numpy as np
+import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -317,10 +319,37 @@ class _JsonLines:
         pass
 
 
+class _Csv:
+    """CSV as Bulk API 2.0 writes it: all values in quotes, instants as `2024-10-02T12:00:00.000Z`.
+
+    Every tenth message has quotes and a line end in its text, as customers' messages have.
+    """
+
+    def __init__(self, file: IO[bytes], schema: pa.Schema):
+        self._file, self._has_header = file, False
+
+    def write(self, table: pa.Table) -> None:
+        rows = pl.DataFrame(table).with_columns(
+            cs.temporal().dt.replace_time_zone(None).dt.strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        )
+        if "Message" in rows.columns:
+            longer = pl.format('"{}"\nshe wrote', "Message")
+            is_tenth = pl.int_range(pl.len()) % 10 == 0
+            rows = rows.with_columns(
+                pl.when(is_tenth).then(longer).otherwise("Message").alias("Message")
+            )
+        rows.write_csv(self._file, include_header=not self._has_header, quote_style="always")
+        self._has_header = True
+
+    def close(self) -> None:
+        pass
+
+
 WRITERS: dict[str, Callable[[IO[bytes], pa.Schema], _Writer]] = {
     "parquet": _Parquet,
     "avro": _Avro,
     "jsonl": _JsonLines,
+    "csv": _Csv,
 }
 
 

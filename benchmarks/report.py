@@ -11,7 +11,7 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot, ticker
 
-FORMATS = {"parquet": "Parquet", "avro": "Avro", "jsonl": "JSON Lines"}
+FORMATS = {"parquet": "Parquet", "avro": "Avro", "jsonl": "JSON Lines", "csv": "CSV"}
 OURS = "session-metrics"
 PEERS = {
     "duckdb_sql": "DuckDB",

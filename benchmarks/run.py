@@ -75,6 +75,8 @@ COMPARISONS = [
     Comparison("parquet-duckdb", "duckdb_sql", "parquet", "parquet"),
     Comparison("parquet-polars", "polars_plan", "parquet", "parquet", ("--format", "parquet")),
     Comparison("jsonl-duckdb", "duckdb_sql", "jsonl", "parquet"),
+    Comparison("csv-duckdb", "duckdb_sql", "csv", "parquet"),
+    Comparison("csv-polars", "polars_plan", "csv", "parquet", ("--format", "parquet")),
     Comparison("avro-polars", "polars_plan", "avro", "avro", ("--format", "avro")),
     Comparison("parquet-summaries", "with_summaries", "parquet", "avro"),
     Comparison(

@@ -1,4 +1,4 @@
-"""One SQL statement on DuckDB: Parquet or JSON Lines in, Parquet out.
+"""One SQL statement on DuckDB: Parquet, JSON Lines or CSV in, Parquet out.
 
 The join replaces session ids by numbers, so that windows and groups work on numbers. One window counts
 the messages of each side so far. The count before a side's message is its group: the group holds the
@@ -12,6 +12,7 @@ from benchmarks.peers import command
 
 PARQUET = "read_parquet({pattern})"
 JSON_LINES = "read_json({pattern}, format = 'newline_delimited', columns = {columns})"
+CSV = "read_csv({pattern}, header = true, quote = '\"', escape = '\"', types = {columns})"
 MESSAGE_COLUMNS = """{
     ConversationId: 'VARCHAR', MessageIdentifier: 'VARCHAR', ServerReceivedTimestamp: 'TIMESTAMP',
     ActorType: 'VARCHAR', EntryType: 'VARCHAR'
@@ -115,7 +116,7 @@ def _text(value: str) -> str:
 
 def statement(messages: str, sessions: str, output: str) -> str:
     """The SQL for some files; the suffix gives the format."""
-    source = PARQUET if messages.endswith(".parquet") else JSON_LINES
+    source = {"parquet": PARQUET, "jsonl": JSON_LINES, "csv": CSV}[messages.rpartition(".")[2]]
     return SQL.format(
         messages=source.format(pattern=_text(messages), columns=MESSAGE_COLUMNS),
         sessions=source.format(pattern=_text(sessions), columns=SESSION_COLUMNS),

@@ -1,4 +1,4 @@
-"""A hand-written plan on Polars: Parquet or Avro in, Parquet or Avro out.
+"""A hand-written plan on Polars: Parquet, Avro or CSV in, Parquet or Avro out.
 
 The join replaces session ids by numbers. One sort follows, then turns by comparing neighbours, then sums
 per session. The message id decides the order of two messages at one instant, as in the job. Polars' own
@@ -9,6 +9,7 @@ import concurrent.futures
 import glob
 
 import polars as pl
+import polars.selectors as cs
 
 from benchmarks.peers import command
 
@@ -35,6 +36,10 @@ def scan(pattern: str, columns: list[str]) -> pl.LazyFrame:
     """The columns of the files of a pattern."""
     if pattern.endswith(".parquet"):
         return pl.scan_parquet(pattern).select(columns)
+    if pattern.endswith(".csv"):
+        texts = pl.scan_csv(pattern, infer_schema=False).select(columns)
+        instant = cs.by_name("ServerReceivedTimestamp", require_all=False)
+        return texts.with_columns(instant.str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ"))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         files = sorted(glob.glob(pattern))
         return pl.concat(pool.map(lambda f: pl.read_avro(f, columns=columns), files)).lazy()
