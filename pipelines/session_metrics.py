@@ -93,6 +93,7 @@ def parser() -> Parser:
         help="directory for the rows that can't be used (default rejects in --output)",
     )
     options.add_reject_ratio(out)
+    # A Flex Template gives each option a value.
     out.add_argument(
         "--allow_no_messages",
         nargs="?",

@@ -4,11 +4,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pipeline import PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.support.batches import messages, sessions
+from tests.support.steps import labels_of
 from transforms import Batches, ComputeSessionMetrics
 from transforms.plumbing.counters import add_counts
 
@@ -55,15 +55,6 @@ def test_batches_apart_or_together(together):
 def test_the_steps_that_a_job_page_shows():
     pipeline = beam.Pipeline(FnApiRunner(), options=PipelineOptions([]))
     batches(pipeline, "all", MESSAGES, SESSIONS) | ComputeSessionMetrics()
-    labels = set()
-
-    class Labels(PipelineVisitor):
-        def visit_transform(self, transform_node):
-            labels.add(transform_node.full_label)
-
-        def enter_composite_transform(self, transform_node):
-            labels.add(transform_node.full_label)
-
-    pipeline.visit(Labels())
+    labels = labels_of(pipeline)
     for step in ("KeyBySession", "Group", "FoldSessions"):
         assert f"ComputeSessionMetrics/{step}" in labels

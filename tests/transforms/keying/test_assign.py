@@ -4,7 +4,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pipeline import PipelineVisitor
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that, equal_to, is_empty
@@ -13,6 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 from tests.support import batches
 from tests.support.enhanced import session, sessions_of, unassigned
 from tests.support.jobs import put
+from tests.support.steps import labels_of
 from transforms import (
     AssignSessions,
     Batches,
@@ -138,16 +138,7 @@ def test_a_conversation_of_many_batches():
 def test_the_steps_that_a_job_page_shows():
     pipeline = beam.Pipeline(FnApiRunner(), options=PipelineOptions([]))
     inputs(pipeline, "All", *SESSIONS) | ComputeSessionMetrics()
-    labels = set()
-
-    class Labels(PipelineVisitor):
-        def visit_transform(self, transform_node):
-            labels.add(transform_node.full_label)
-
-        def enter_composite_transform(self, transform_node):
-            labels.add(transform_node.full_label)
-
-    pipeline.visit(Labels())
+    labels = labels_of(pipeline)
     for step in ("KeyMessages", "KeySessions", "GroupByConversation", "Assign"):
         assert f"ComputeSessionMetrics/AssignSessions/{step}" in labels
 
