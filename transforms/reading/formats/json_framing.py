@@ -9,6 +9,7 @@ Only quotes, brackets and commas are looked at. Whether a value is JSON is found
 """
 
 import codecs
+import json
 import re
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
@@ -17,6 +18,7 @@ import numpy as np
 
 from transforms.batches import Counts
 from transforms.reading.formats import parts
+from transforms.reading.formats.json_structure import COMMA, Structure, structure_of
 from transforms.reading.formats.json_values import (
     DATA,
     ENTRIES,
@@ -33,16 +35,10 @@ _KEY_OF_ROWS = re.compile(rf'"({ENTRIES}|{RECORDS}|{DATA})"\s*:\s*\Z'.encode())
 
 _LONGEST_KEY_BYTES = 100
 
-_QUOTE, _BACKSLASH, _COMMA, _NEWLINE = b'"\\,\n'
-
-_OPENING, _CLOSING = b"{[", b"}]"
-
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 
-_IS_STRUCTURAL = bytes(byte in b'",{}[]' for byte in range(256))
-
-_DEPTH = np.zeros(256, np.int8)
-_DEPTH[[*_OPENING]], _DEPTH[[*_CLOSING]] = 1, -1
+# In place of the rows of a page that is looked at without them.
+_ROWS = "\u0001 the rows"
 
 
 class Framed(NamedTuple):
@@ -74,11 +70,12 @@ def frame(file: IO[bytes], pages: Counts) -> Iterator[Framed]:
     """
     text = _Text(file)
     while text.skip_blanks():
-        if text.buffer.startswith(b"["):
+        if (lines := _documents(text)) is not None:
+            if lines:
+                yield Framed(lines)
+        elif text.buffer.startswith(b"["):
             text.drop(1)
             yield from _elements(text)
-        elif lines := _documents(text):
-            yield Framed(lines)
         elif len(text.buffer) >= parts.BLOCK_BYTES and (page := _large_page(text)):
             text.drop(len(page.head))
             for framed in _elements(text):
@@ -100,13 +97,13 @@ class _Text:
     def __init__(self, file: IO[bytes], offset: int = 0):
         file.seek(offset)
         self._file, self.buffer, self.offset = file, b"", offset
-        self._structure: tuple[bytes, _Structure] | None = None
+        self._structure: tuple[bytes, Structure] | None = None
 
     @property
-    def structure(self) -> "_Structure":
+    def structure(self) -> Structure:
         """The structure of the buffer."""
         if self._structure is None or self._structure[0] is not self.buffer:
-            self._structure = self.buffer, _structure(self.buffer)
+            self._structure = self.buffer, structure_of(self.buffer)
         return self._structure[1]
 
     def _read(self) -> bool:
@@ -147,49 +144,19 @@ class _Text:
                 return bool(self.buffer)
 
 
-class _Structure(NamedTuple):
-    """Where a text has brackets and commas outside of strings, and how many are open after each."""
-
-    places: np.ndarray
-    marks: np.ndarray
-    depths: np.ndarray
-
-
-def _structure(text: bytes) -> _Structure:
-    data = np.frombuffer(text, np.uint8)
-    places = np.flatnonzero(np.frombuffer(text.translate(_IS_STRUCTURAL), bool))
-    is_quote = data[places] == _QUOTE
-    if b"\\" in text:
-        escaped = np.zeros(len(places), bool)
-        quotes = places[is_quote]
-        escaped[is_quote] = _is_escaped(data, quotes)
-        places, is_quote = places[~escaped], is_quote[~escaped]
-    # Whether the number of quotes so far is even, which a number of eight bits tells as well.
-    outside = (np.cumsum(is_quote, dtype=np.uint8) & 1 == 0) & ~is_quote
-    places = places[outside]
-    marks = data[places]
-    return _Structure(places, marks, np.cumsum(_DEPTH[marks], dtype=np.int32))
-
-
-def _is_escaped(data: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Whether an odd number of backslashes is before each of some quotes."""
-    backslashes = np.flatnonzero(data == _BACKSLASH)
-    starts = backslashes[np.diff(backslashes, prepend=-2) != 1]
-    after = (quotes > 0) & (data[quotes - 1] == _BACKSLASH)
-    run = np.searchsorted(starts, quotes[after]) - 1
-    escaped = np.zeros(len(quotes), bool)
-    escaped[after] = (quotes[after] - starts[run]) & 1
-    return escaped
-
-
 def _elements(text: _Text) -> Iterator[Framed]:
     """The elements of an array whose opening bracket is used; uses all of it."""
     for region, commas in _regions(text):
-        lines = bytearray(b"\n" + region.replace(b"\n", b" ") + b"\n")
-        np.frombuffer(lines, np.uint8)[commas + 1] = _NEWLINE
-        if _BLANK_LINE.search(lines):
-            raise ValueError("an element is missing between two commas of a JSON array")
-        yield Framed(bytes(memoryview(lines)[1:]))
+        yield Framed(_lines(region, commas))
+
+
+def _lines(region: bytes, commas: np.ndarray) -> bytes:
+    """The elements of an array, each on a line; raises ValueError if one is missing."""
+    lines = bytearray(b"\n" + region.replace(b"\n", b" ") + b"\n")
+    np.frombuffer(lines, np.uint8)[commas + 1] = ord("\n")
+    if _BLANK_LINE.search(lines):
+        raise ValueError("an element is missing between two commas of a JSON array")
+    return bytes(memoryview(lines)[1:])
 
 
 def _regions(text: _Text) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -201,7 +168,7 @@ def _regions(text: _Text) -> Iterator[tuple[bytes, np.ndarray]]:
         is_closed = bool(len(closings))
         if is_closed:
             places, marks, depths = (found[: closings[0] + 1] for found in (places, marks, depths))
-        commas = places[(marks == _COMMA) & (depths == 0)]
+        commas = places[(marks == COMMA) & (depths == 0)]
         if is_closed:
             if marks[-1] != ord("]"):
                 raise ValueError("a JSON array is closed by }")
@@ -221,20 +188,29 @@ def _regions(text: _Text) -> Iterator[tuple[bytes, np.ndarray]]:
             return
 
 
-def _documents(text: _Text) -> bytes:
-    """The objects with which a text begins, each on a line; uses them. Empty if the first goes on."""
-    places, _, depths = text.structure
-    lines, used = [], 0
-    for end in (places[depths <= 0] + 1).tolist():
-        start = _start_of_document(text.buffer, used)
-        if text.buffer[start : start + 1] == b"[":
-            break
-        lines.append(text.buffer[start:end].replace(b"\n", b" "))
-        used = end
-    if not lines:
+def _documents(text: _Text) -> bytes | None:
+    """The values of the documents with which a text begins; uses them. None if the first one goes on."""
+    places, marks, depths = text.structure
+    lines, used, first = [], 0, 0
+    for last in np.flatnonzero(depths <= 0).tolist():
+        start, end = _start_of_document(text.buffer, used), int(places[last]) + 1
+        if text.buffer[start] == ord("{"):
+            lines.append(text.buffer[start:end].replace(b"\n", b" ") + b"\n")
+        elif marks[last] != ord("]"):
+            raise ValueError("a JSON array is closed by }")
+        else:
+            inside = slice(first + 1, last)
+            commas = places[inside][(marks[inside] == COMMA) & (depths[inside] == 1)]
+            region = text.buffer[start + 1 : end - 1]
+            # An array may be empty.
+            if len(commas) or region.strip():
+                lines.append(_lines(region, commas - start - 1))
+        used, first = end, last + 1
+    if not used:
         _start_of_document(text.buffer, 0)
+        return None
     text.drop(used)
-    return b"\n".join([*lines, b""])
+    return b"".join(lines)
 
 
 def _start_of_document(text: bytes, at: int) -> int:
@@ -260,8 +236,8 @@ class _LargePage(NamedTuple):
     columns: list[str] | None = None
 
     def with_rest(self, rest: bytes) -> Any:
-        """The page with None in place of its rows, and what follows them."""
-        return parse(b"".join([self.head, b"null]", rest]).decode())
+        """The page with `_ROWS` in place of its rows, and what follows them."""
+        return parse(f"{self.head.decode()}{json.dumps(_ROWS)}]{rest.decode()}")
 
 
 def _large_page(text: _Text) -> _LargePage | None:
@@ -279,10 +255,10 @@ def _large_page(text: _Text) -> _LargePage | None:
             continue
         page = _LargePage(text.buffer[: bracket + 1], depth)
         known = page.with_rest(b"}" * depth)
-        if list(rows_in([known])) != [None]:
+        if list(rows_in([known])) != [_ROWS]:
             # What makes it a page may follow the rows.
             known = page.with_rest(text.after_array(len(page.head), depth))
-        if list(rows_in([known])) == [None]:
+        if list(rows_in([known])) == [_ROWS]:
             of_data_cloud = key[1].decode() == DATA
             return page._replace(columns=names_in(known[METADATA]) if of_data_cloud else None)
     return None

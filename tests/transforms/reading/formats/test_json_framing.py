@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.reading.formats import parts
+from transforms.reading.formats import json_framing, parts
 from transforms.reading.formats.json_framing import frame
 from transforms.reading.formats.json_values import parse_all, rows_in
 
@@ -84,6 +84,16 @@ def test_what_is_read_at_once_is_a_block(monkeypatch):
         found = list(frame(io.BytesIO(json.dumps(document).encode()), {}))
         assert sum(lines.count(b"\n") for lines, *_ in found) == 100
         assert max(len(lines) for lines, *_ in found) < 200
+
+
+def test_documents_that_are_in_one_block_are_looked_at_once(monkeypatch):
+    looked = []
+    original = json_framing.structure_of
+    monkeypatch.setattr(json_framing, "structure_of", lambda t: looked.append(1) or original(t))
+    text = b'[{"Id": 1}, {"Id": [2, 3]}] [] {"Id": 4}\n[5]' * 100
+    ((lines, *_),) = frame(io.BytesIO(text), {})
+    assert lines == b'{"Id": 1}\n {"Id": [2, 3]}\n{"Id": 4}\n5\n' * 100
+    assert len(looked) == 1
 
 
 @pytest.mark.parametrize(
