@@ -71,7 +71,8 @@ def test_the_same_bytes(cluster, same_bytes):
 def test_a_mistake_is_told_in_one_line(cluster, job, tmp_path):
     done = job.run(tmp_path / "out", "--max_reject_ratio=0", *cluster.options)
     assert done.status == 1
-    assert "more than max_reject_ratio 0 allows; nothing was published" in done.last_words
+    assert "more than max_reject_ratio 0 allows: sent_at_invalid 100 (" in done.last_words
+    assert "; nothing was published." in done.last_words
     assert not (tmp_path / "out").exists()
 
 
