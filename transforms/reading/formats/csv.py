@@ -95,14 +95,15 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
                 continue
             first = counter.advance(0)
             if records.are_orderly:
+                num_lines = records.num_lines
                 yield functools.partial(_decode, records, first, header, names)
             else:
                 # Where its records end is found out by decoding them.
                 raw, used = csv_blocks.slowly(rest, first(), header, names, last)
+                num_lines = count_lines(rest[:used]) if used else 0
                 yield functools.partial(already, raw)
-            if used:
-                counter.advance(count_lines(rest[:used]))
-                rest = rest[used:]
+            counter.advance(num_lines)
+            rest = rest[used:]
 
 
 def _decode(

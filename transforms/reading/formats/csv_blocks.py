@@ -15,6 +15,8 @@ from transforms.reading.formats.parts import columns_to_read, counted
 # The reader's own limit, 128 KiB a field, is less than a customer may write.
 csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
 
+_QUOTE, _NEWLINE, _CR = b'"\n\r'
+
 # A record that goes on for longer has a quote that was never closed.
 LONGEST_RECORD_BYTES = 1 << 20
 
@@ -44,8 +46,8 @@ def record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
     ([7, 11], [2, 3])
     """
     data = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(data == ord("\n"))
-    outside = np.searchsorted(np.flatnonzero(data == ord('"')), ends) & 1 == 0
+    ends = np.flatnonzero(data == _NEWLINE)
+    outside = np.searchsorted(np.flatnonzero(data == _QUOTE), ends) & 1 == 0
     return ends[outside], np.flatnonzero(outside) + 1
 
 
@@ -56,6 +58,7 @@ class Records(NamedTuple):
       block: the records.
       ends: the line ends outside of quotes.
       lines: how many lines each one ends.
+      num_lines: how many lines the records are; the last may lack its line end.
       are_orderly: whether what is wrong with a record, if anything, ends where the record ends. It is so
         where quotes are around whole fields only, or doubled inside of those, no CR stands alone, and no
         record is too long.
@@ -64,6 +67,7 @@ class Records(NamedTuple):
     block: bytes
     ends: np.ndarray
     lines: np.ndarray
+    num_lines: int
     are_orderly: bool
 
 
@@ -76,7 +80,7 @@ def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
       last: whether the text is the file's last, so that all of it is records.
     """
     data = np.frombuffer(text, np.uint8)
-    newlines, quotes = np.flatnonzero(data == ord("\n")), np.flatnonzero(data == ord('"'))
+    newlines, quotes = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _QUOTE)
     outside = np.searchsorted(quotes, newlines) & 1 == 0
     ends, lines = newlines[outside], np.flatnonzero(outside) + 1
     used = len(text) if last else int(ends[-1]) + 1 if len(ends) else 0
@@ -86,26 +90,27 @@ def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
         and not (b"\r" in text and _has_lone_cr(data[:used]))
         and np.diff(ends, prepend=-1, append=used).max() <= LONGEST_RECORD_BYTES
     )
-    return Records(text[:used], ends, lines, bool(are_orderly))
+    num_lines = int(np.searchsorted(newlines, used)) + (used > 0 and data[used - 1] != _NEWLINE)
+    return Records(text[:used], ends, lines, int(num_lines), bool(are_orderly))
 
 
 def _has_lone_cr(data: np.ndarray) -> bool:
-    after = np.flatnonzero(data == ord("\r")) + 1
-    return bool(len(after) and (after[-1] == len(data) or (data[after] != ord("\n")).any()))
+    after = np.flatnonzero(data == _CR) + 1
+    return bool(len(after) and (after[-1] == len(data) or (data[after] != _NEWLINE).any()))
 
 
 def _are_around_fields(quotes: np.ndarray, data: np.ndarray, delimiter: str) -> bool:
     """Whether quotes are around whole fields only, or doubled inside of those, and all are closed."""
     if len(quotes) % 2:
         return False
-    border = np.zeros(256, bool)
-    border[[ord(delimiter), *b'\r\n"']] = True
     opening, closing = quotes[::2], quotes[1::2]
     if len(quotes) and opening[0] == 0:
         opening = opening[1:]
     if len(quotes) and closing[-1] == len(data) - 1:
         closing = closing[:-1]
-    return bool(border[data[opening - 1]].all() and border[data[closing + 1]].all())
+    around = data[opening - 1], data[closing + 1]
+    borders = ord(delimiter), _NEWLINE, _CR, _QUOTE
+    return all(np.logical_or.reduce([bytes_ == one for one in borders]).all() for bytes_ in around)
 
 
 def fast(
@@ -119,7 +124,7 @@ def fast(
       header: the header of the file.
       names: the columns that are asked for.
     """
-    block, ends, lines, _ = records
+    block, ends, lines, _, _ = records
     num_records = len(ends) + (not block.endswith(b"\n"))
     starts = np.concatenate([[0], lines])[:num_records]
     wanted = {name: str(header.names.index(name)) for name in columns_to_read(names, header.names)}
@@ -160,16 +165,17 @@ def _table(
       header: the header of the file.
       wanted: the columns.
       skip: says of a record with more or fewer fields than the header whether to "skip" it. Without it
-        there may be none, which is faster.
+        there may be none.
     """
     try:
         return pa.csv.read_csv(
             pa.BufferReader(block),
             read_options=pa.csv.ReadOptions(
                 column_names=[str(i) for i in range(len(header.names))],
-                block_size=max(1 << 20, len(block) // 8),
-                # Threads do not know the places.
-                use_threads=skip is None,
+                # Other threads decode other blocks. Without threads of its own Arrow takes half the
+                # processor time, and knows the places of records.
+                block_size=max(1, len(block)),
+                use_threads=False,
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter=header.delimiter,
