@@ -150,7 +150,8 @@ class Done(NamedTuple):
 
     @property
     def last_words(self) -> str:
-        return self.said[-1]
+        # Another thread of the runner may have written a part of a line before it.
+        return self.said[-1].strip()
 
 
 class Job:
