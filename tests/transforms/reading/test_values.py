@@ -75,3 +75,11 @@ def test_booleans():
     assert values.to_booleans(pa.array(texts)).to_pylist() == expected
     assert values.to_booleans(pa.array([True, None])).to_pylist() == [True, None]
     assert values.to_booleans(pa.array([1, 0])).to_pylist() == [None, None]
+
+
+def test_the_ends_of_whole_numbers():
+    texts = [f"{sign}{2**63 + more}" for sign in ("", "-") for more in (-1, 0, 1)]
+    assert values.to_integers(pa.array(texts)).to_pylist() == [
+        *(2**63 - 1, None, None),
+        *(1 - 2**63, -(2**63), None),
+    ]

@@ -12,7 +12,7 @@ from transforms.reading.formats import csv_blocks
 from transforms.reading.formats.csv_blocks import Header, whole_records
 
 WHOLE_RECORDS = st.sampled_from(
-    [b"a,b\n", b"1,2,3\n", b"6\n", b'"x\ny",2\n', b'"x\ny"\n', b",,,\n", "é,\n".encode()]
+    [b"a,b\n", b"1,2,3\n", b"6\n", b'"x\ny",2\n', b'"x\ny"\n', b",,,\n", b" \n", "é,\n".encode()]
 )
 
 
