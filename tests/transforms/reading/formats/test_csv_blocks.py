@@ -55,6 +55,15 @@ def test_records_of_too_many_or_too_few_fields_are_read_the_fast_way():
     assert fast.rows().tolist() == [10, 11, 14, 17, 21]
 
 
+def test_a_blank_line_is_no_record():
+    """The fast way leaves it to the slow one, which passes over it."""
+    header = Header(["a", "b"], ",", 0)
+    records = whole_records(b"1,2\n \n1,2,3\n", ",", last=True)
+    assert csv_blocks.fast(records, lambda: 1, header, ["a"]) is None
+    raw, _ = csv_blocks.slowly(records.block, 1, header, ["a"], True)
+    assert (raw.rows().tolist(), raw.malformed) == ([1], [(3, "3 fields, the header has 2")])
+
+
 @pytest.mark.parametrize("name", ["minimal.csv", "crlf.csv", "one_line.csv"])
 def test_a_plain_block_of_csv_is_read_the_fast_way(name):
     header, block = SAME[name].split(b"\n", 1)
