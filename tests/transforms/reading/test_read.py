@@ -449,3 +449,18 @@ def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
     assert counts == of_messages[2] | of_sessions[2]
     assert (counts["channels_read"], counts["participants_read"]) == (1, 1)
     assert num_bytes == of_messages[3] + of_sessions[3]
+
+
+def test_a_length_that_is_more_than_there_is_memory(tmp_path):
+    """In an Avro file that is broken: the length of a text is eight, or two to the power of sixty."""
+    path = tmp_path / "m.avro"
+    fields = [{"name": name, "type": "string"} for name in MESSAGES[0]]
+    with path.open("wb") as file:
+        row = {**MESSAGES[0], "message_id": "abcdefgh"}
+        fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, [row])
+    data = path.read_bytes()
+    assert data.count(b"\x10abcdefgh") == 1
+    path.write_bytes(data.replace(b"\x10abcdefgh", b"\x80" * 8 + b"\x20"))
+    with pytest.raises(Exception, match=r"m\.avro: can't be read: ") as raised:
+        run(ReadMessages([str(path)]))
+    assert find_job_error(raised.value) is not None

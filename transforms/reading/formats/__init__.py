@@ -86,6 +86,8 @@ UNREADABLE = (
     CsvError,
     OverflowError,
     RecursionError,
+    # A length that a broken file states may be more than there is memory.
+    MemoryError,
     fastavro.schema.SchemaParseException,
     fastavro.read.SchemaResolutionError,
 )
