@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from transforms.batches import Counts
+from transforms.batches import INPUTS, Counts
 from transforms.folding.checks import AGREEING, CHECKED, OUTSIDE, WITHOUT_MESSAGES, with_median
 from transforms.plumbing import counters
 
@@ -17,8 +17,6 @@ _LONG_MS = 10_000
 # The share of the messages outside of their session, that of the sessions without messages, and that of
 # the sessions whose counts agree, at which a person should look.
 _MOST_OUTSIDE, _MOST_SILENT, _LEAST_AGREEING = 0.2, 0.5, 0.9
-# The inputs, in the order of the table.
-_INPUTS = ("messages", "sessions", "participants", "channels", "records")
 # The counts of folded sessions, of the main job and of the calibration.
 _FOLDED = ("sessions_reported", "sessions_compared", "sessions_without_records")
 
@@ -59,7 +57,7 @@ def closing_table(counts: Counts) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(justify="left")
     table.add_column(justify="right")
-    for kind in _INPUTS:
+    for kind in INPUTS:
         if f"{kind}_read" not in counts:
             continue
         table.add_row(f"{kind} read", f"{counts[f'{kind}_read']:,}")
@@ -118,7 +116,7 @@ def doubts(counts: Counts) -> list[str]:
         if agreeing < checked * _LEAST_AGREEING:
             line += ": messages are missing, or belong elsewhere"
         lines.append(line)
-    for kind in _INPUTS:
+    for kind in INPUTS:
         more = counts.get(f"pages_with_more_of_{kind}", 0)
         if more and not counts.get(f"pages_last_of_{kind}"):
             lines.append(

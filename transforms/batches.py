@@ -127,6 +127,9 @@ SUMMARIES = pa.schema(
 )
 """One row per session: the fields of a summary row that the page is made of."""
 
+INPUTS = ("messages", "sessions", "participants", "channels", "records")
+"""What a run reads, as its counts name it, in the order in which it is told."""
+
 Kind = Literal["messages", "unassigned", "sessions", "records", "channels", "participants"]
 """The kinds of rows; batches of several kinds travel in one PCollection."""
 

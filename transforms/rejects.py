@@ -1,7 +1,7 @@
 """Rows that can't be used: a `Reject` each, and batches of them. Pure; no Beam."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +45,11 @@ REJECTS = pa.schema(
     ]
 )
 """One row per reject: its input, and the fields of a `Reject`."""
+
+
+_TEXTS = pa.schema([f.with_type(pa.string()) if f.type == ID else f for f in REJECTS])
+
+Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
 def rejects_in(batch: pa.RecordBatch) -> list[Reject]:
@@ -91,32 +96,45 @@ def least_of_each(batches: Sequence[pa.RecordBatch], limit: int) -> pa.RecordBat
       A batch of layout `REJECTS`, sorted by all fields of a `Reject`, so that the order of the batches
       leaves no trace.
     """
-    rows = pa.concat_batches([with_texts(batch) for batch in batches])
+    table = with_texts(pa.Table.from_batches(batches))
+    columns = [column.combine_chunks() for column in table.columns]
+    rows = pa.RecordBatch.from_arrays(columns, schema=table.schema)
     keys = [*Reject._fields, "input"]
     rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in keys]))
     kept = [places[:limit] for places in _groups(rows).values()]
     rows = rows.take(pa.array(np.sort(np.concatenate([np.empty(0, np.int64), *kept]))))
-    columns = zip(rows.columns, REJECTS.types, strict=True)
-    return pa.RecordBatch.from_arrays([c.cast(kind) for c, kind in columns], schema=REJECTS)
+    return rows.cast(REJECTS)
 
 
-def not_beyond(batch: pa.RecordBatch, least: pa.RecordBatch, limit: int) -> pa.RecordBatch:
-    """The rejects of a batch that `least_of_each` may still give, which spares it a sort of the rest.
+Bounds = Mapping[tuple[str, str], tuple[str, int]]
+"""The file and the row of the last reject of each input and reason that has as many as are kept."""
+
+
+def bounds_of(least: pa.RecordBatch, limit: int) -> Bounds:
+    """The bounds of what `least_of_each` gives."""
+    last = {group: places[-1] for group, places in _groups(least).items() if len(places) == limit}
+    rows = (least.column("source"), least.column("row"))
+    return {group: tuple(column[at].as_py() for column in rows) for group, at in last.items()}
+
+
+def not_beyond(batch: pa.RecordBatch, bounds: Bounds) -> pa.RecordBatch:
+    """The rejects of a batch that are within bounds, which spares `least_of_each` a sort of the rest.
 
     Args:
       batch: of layout `REJECTS`.
-      least: what it has given of others.
-      limit: as for `least_of_each`.
+      bounds: of what `least_of_each` has given of other batches.
     """
-    last = {group: p[-1] for group, p in _groups(least).items() if len(p) == limit}
+    if not bounds:
+        return batch
     beyond = np.zeros(len(batch), bool)
-    for group in last.keys() & (of_batch := _groups(batch)).keys():
-        source, row = (least.column(name)[last[group]].as_py() for name in ("source", "row"))
-        rows = batch.take(pa.array(of_batch[group]))
-        sources = rows.column("source").cast(pa.string())
-        after = pc.and_(pc.equal(sources, source), pc.greater(rows.column("row"), row))
-        after = pc.or_(after, pc.greater(sources, source))
-        beyond[of_batch[group]] = after.to_numpy(zero_copy_only=False)
+    for group, places in _groups(batch).items():
+        if group in bounds:
+            source, row = bounds[group]
+            rows = batch.take(pa.array(places))
+            sources = rows.column("source").cast(pa.string())
+            after = pc.and_(pc.equal(sources, source), pc.greater(rows.column("row"), row))
+            after = pc.or_(after, pc.greater(sources, source))
+            beyond[places] = after.to_numpy(zero_copy_only=False)
     return batch.filter(pa.array(~beyond)) if beyond.any() else batch
 
 
@@ -136,7 +154,6 @@ def _groups(rows: pa.RecordBatch) -> dict[tuple[str, str], np.ndarray]:
     return groups
 
 
-def with_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch of layout `REJECTS` with texts in place of codes, which have no order."""
-    texts = pa.schema([f.with_type(pa.string()) if f.type == ID else f for f in batch.schema])
-    return batch.cast(texts)
+def with_texts(rows: Rows) -> Rows:
+    """Rows of layout `REJECTS` with texts in place of codes, which have no order."""
+    return rows.cast(_TEXTS)

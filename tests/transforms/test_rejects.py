@@ -8,6 +8,7 @@ from tests.support.batches import rejects
 from transforms.rejects import (
     REJECTS,
     Reject,
+    bounds_of,
     least_of_each,
     not_beyond,
     rejects_in,
@@ -63,20 +64,22 @@ def test_the_first_of_each_input_and_reason(batches, limit, rng):
     rng.shuffle(batches)
     least = rejects("messages")
     for batch in batches:
-        least = least_of_each([least, not_beyond(batch, least, limit)], limit)
+        least = least_of_each([least, not_beyond(batch, bounds_of(least, limit))], limit)
     assert inputs_in(least) == expected
 
 
 def test_what_is_beyond_is_not_sorted():
     rows = [Reject("b", row, "x", "", None, None) for row in (1, 2, 3)]
-    least = least_of_each([rejects("messages", *rows)], 2)
+    bounds = bounds_of(least_of_each([rejects("messages", *rows)], 2), 2)
+    assert bounds == {("messages", "x"): ("b", 2)}
+    assert bounds_of(rejects("messages", *rows), 4) == {}
     others = [Reject("b", 3, "x", "", None, None), Reject("c", 1, "x", "", None, None)]
     before = [Reject("b", 2, "x", "z", None, None), Reject("a", 9, "x", "", None, None)]
     batch = rejects("messages", *others, *before, Reject("c", 1, "y", "", None, None))
-    kept = rejects_in(not_beyond(batch, least, 2))
+    kept = rejects_in(not_beyond(batch, bounds))
     assert kept == [*before, Reject("c", 1, "y", "", None, None)]
-    assert rejects_in(not_beyond(rejects("sessions", *others), least, 2)) == others
-    assert rejects_in(not_beyond(rejects("messages", *others), least, 3)) == others
+    assert rejects_in(not_beyond(rejects("sessions", *others), bounds)) == others
+    assert rejects_in(not_beyond(rejects("messages", *others), {})) == others
 
 
 def test_reasons_in_words():

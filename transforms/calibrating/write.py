@@ -24,11 +24,10 @@ from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.policy import SWITCHES, Policy
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
-from transforms.rejects import least_of_each
 from transforms.writing.destinations import RejectsPlace, Written
 from transforms.writing.refusals import check_rejects
 from transforms.writing.rejects import only_counted
-from transforms.writing.stage_rejects import KeepRejects, StageRejects
+from transforms.writing.stage_rejects import KeepRejects, StageRejects, examples_in
 
 FINDINGS_NAME, DIFFERENCES_NAME = "calibration.json", "differences-00000-of-00001.csv"
 
@@ -116,9 +115,7 @@ class WriteCalibration(beam.PTransform):
         written = counts | "WriteFindings" >> beam.Map(
             self._write_findings,
             beam.pvalue.AsSingleton(calibration.agreement),
-            beam.pvalue.AsIter(
-                kept | "RejectExamples" >> beam.Map(lambda one: least_of_each([one], 1))
-            ),
+            examples_in(kept),
         )
         return (
             pipeline

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from schemas import aliases
+from transforms.batches import INPUTS
 from transforms.reading.spellings import fold
-
-_KINDS = ("messages", "sessions", "participants", "channels", "records", "summaries")
 
 _MOST_SHOWN = 100
 
@@ -55,5 +54,7 @@ def _is_known(name: str) -> bool:
 
 @functools.cache
 def _known_names() -> frozenset[str]:
-    columns = (entry["names"] for kind in _KINDS for entry in aliases(kind).values())
+    columns = (
+        entry["names"] for kind in (*INPUTS, "summaries") for entry in aliases(kind).values()
+    )
     return frozenset(fold(name) for names in columns for name in names)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.batches import Counts
+from transforms.batches import INPUTS, Counts
 from transforms.errors import NoMessagesError, TooManyRejectsError
 from transforms.examples import Example, least
 from transforms.rejects import rejects_in, tell_reasons, tell_remedy
@@ -23,7 +23,7 @@ def check_rejects(counts: Counts, max_ratio: float, rejects: Iterable[pa.RecordB
     Raises:
       TooManyRejectsError: more than `max_ratio` of the rows of one input.
     """
-    for rows in ("messages", "sessions", "participants", "channels", "records"):
+    for rows in INPUTS:
         read = counts.get(f"{rows}_read", 0)
         reasons = {
             name.removeprefix(f"{rows}_rejected_"): number

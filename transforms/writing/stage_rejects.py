@@ -10,7 +10,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms import collections
 from transforms.publishing.staging import staging_of, write_file
-from transforms.rejects import REJECTS, least_of_each, not_beyond
+from transforms.rejects import REJECTS, Bounds, bounds_of, least_of_each, not_beyond
 from transforms.writing.destinations import RejectsPlace, Written
 from transforms.writing.rejects import encode_rejects, rejects_file
 
@@ -24,8 +24,8 @@ _PER_FILE = 100_000
 class KeepRejects(beam.PTransform):
     """Keeps of each input and reason the first rejects, by file and row; gives one batch, or none.
 
-    Takes a PCollection of batches of layout `REJECTS`. They are reduced where they are made, so that
-    neither time nor memory depends on how many there are.
+    Takes a PCollection of batches of layout `REJECTS`. They are reduced where they are made, so that what
+    is kept and shuffled does not grow with their number.
 
     Attributes:
       limit: how many are kept.
@@ -45,8 +45,9 @@ class _Found:
     """What `least_of_each` has given so far, and batches, of so many rows, that wait to be sorted in."""
 
     least: pa.RecordBatch
-    waiting: list[pa.RecordBatch]
-    num_waiting: int
+    bounds: Bounds
+    waiting: list[pa.RecordBatch] = dataclasses.field(default_factory=list)
+    num_waiting: int = 0
 
 
 class _Least(beam.CombineFn):
@@ -56,10 +57,10 @@ class _Least(beam.CombineFn):
         self._limit = limit
 
     def create_accumulator(self) -> _Found:
-        return _Found(pa.RecordBatch.from_pylist([], REJECTS), [], 0)
+        return _Found(pa.RecordBatch.from_pylist([], REJECTS), {})
 
     def add_input(self, accumulator: _Found, element: pa.RecordBatch) -> _Found:
-        more = not_beyond(element, accumulator.least, self._limit)
+        more = not_beyond(element, accumulator.bounds)
         accumulator.waiting.append(more)
         accumulator.num_waiting += len(more)
         if accumulator.num_waiting > max(self._limit, len(accumulator.least)):
@@ -67,16 +68,22 @@ class _Least(beam.CombineFn):
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[_Found]) -> _Found:
-        found = list(accumulators)
-        waiting = [batch for one in found[1:] for batch in (one.least, *one.waiting)]
-        return self.compact(_Found(found[0].least, [*found[0].waiting, *waiting], 0))
+        batches = [batch for one in accumulators for batch in (one.least, *one.waiting)]
+        least = least_of_each(batches, self._limit)
+        return _Found(least, bounds_of(least, self._limit))
 
     def compact(self, accumulator: _Found) -> _Found:
-        batches = [accumulator.least, *accumulator.waiting]
-        return _Found(least_of_each(batches, self._limit), [], 0)
+        return self.merge_accumulators([accumulator])
 
     def extract_output(self, accumulator: _Found) -> pa.RecordBatch:
         return self.compact(accumulator).least
+
+
+def examples_in(kept: beam.PCollection) -> beam.pvalue.AsIter:
+    """Of what `KeepRejects` gives one reject of each input and reason, a side input of batches."""
+    return beam.pvalue.AsIter(
+        kept | "RejectExamples" >> beam.Map(lambda batch: least_of_each([batch], 1))
+    )
 
 
 @dataclasses.dataclass(eq=False)  # Beam sets attributes and hashes

@@ -20,7 +20,6 @@ from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import Owned, staging_of, write_file
-from transforms.rejects import least_of_each
 from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
 from transforms.reporting.page import ReportPage
@@ -29,7 +28,7 @@ from transforms.writing.records import RECORDS_OUTPUT
 from transforms.writing.refusals import check_messages, check_rejects
 from transforms.writing.rejects import only_counted
 from transforms.writing.stage import StageFiles
-from transforms.writing.stage_rejects import KeepRejects, StageRejects
+from transforms.writing.stage_rejects import KeepRejects, StageRejects, examples_in
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT, to_summaries
 from transforms.writing.tables import TableRange
 
@@ -107,9 +106,7 @@ class WriteMetrics(beam.PTransform):
             self._build_report(metrics),
             beam.pvalue.AsSingleton(counts),
             beam.pvalue.AsSingleton(run),
-            beam.pvalue.AsIter(
-                kept | "RejectExamples" >> beam.Map(lambda one: least_of_each([one], 1))
-            ),
+            examples_in(kept),
             *map(beam.pvalue.AsIter, metrics.examples),
         )
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.support import cli
 from tests.support.calibration import Row, calibrate, run, small
+from transforms.reading import beginnings
 
 
 def test_every_row_is_told_of(tmp_path, capfd):
@@ -123,6 +124,18 @@ def test_too_many_rejects(tmp_path, capfd):
         "1 of 2 records rejected, more than max_reject_ratio 0.01 allows: metric_value_invalid 1 ("
         in capfd.readouterr().err
     )
+
+
+def test_records_that_begin_with_rejects_end_the_run(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(beginnings, "FEWEST_ROWS", 2)
+    rows: list[Row] = [("s1", "AgentMessageCount", "two")] * 2 + [("s1", "AgentMessageCount", 2)]
+    *_, (records,) = small(tmp_path, rows[:2])
+    assert run(tmp_path, records) == 1
+    assert (
+        ": the first 2 records are all rejected: metric_value_invalid 2 (" in capfd.readouterr().err
+    )
+    *_, (records,) = small(tmp_path, rows)
+    assert run(tmp_path, records, "--max_reject_ratio", "1") == 0
 
 
 def test_a_run_leaves_its_own_files_alone(tmp_path):

@@ -123,6 +123,8 @@ NAMES = ("t.a", "t.b.c", "t.b.d")
 @example(['{"b": "{\\"c\\": 1}"}', '{"b": {"c": 2}}'])
 @example(['{"b": "x", "b.c": 3}'])
 @example(['{"a": 1}', '{"a": "1"}'])
+@example([json.dumps({"a": False, "b": json.dumps({"c": "\ud800", "d": 1})})])
+@example([json.dumps({"a": "\ud800", "b": json.dumps({"c": "x"})})])
 def test_texts_alone_are_what_they_are_among_others(texts):
     """Most are read together; beside one that is broken, each by itself."""
     together = look(texts, *NAMES)

@@ -455,8 +455,9 @@ def test_a_length_that_is_more_than_there_is_memory(tmp_path):
     """In an Avro file that is broken: the length of a text is eight, or two to the power of sixty."""
     path = tmp_path / "m.avro"
     fields = [{"name": name, "type": "string"} for name in MESSAGES[0]]
+    fields.append({"name": "more", "type": {"type": "map", "values": "long"}})
     with path.open("wb") as file:
-        row = {**MESSAGES[0], "message_id": "abcdefgh"}
+        row = {**MESSAGES[0], "more": {"abcdefgh": 1}}
         fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, [row])
     data = path.read_bytes()
     assert data.count(b"\x10abcdefgh") == 1

@@ -49,6 +49,17 @@ def test_several_files_where_there_are_many(tmp_path, monkeypatch):
     }
 
 
+def test_a_reason_of_which_there_are_few_stays_open():
+    """What was sorted in bounds only the reasons that have as many rejects as are kept."""
+    many = of_rows(*range(9), reason="sent_at_invalid")
+    with Pipeline(runner="FnApiRunner") as pipeline:
+        some = beam.Create([of_rows(1), many, of_rows(2)]).with_output_types(pa.RecordBatch)
+        kept = pipeline | some | KeepRejects(4) | ToRejects()
+        rows = kept | beam.Map(lambda reject: (reject.reason, reject.row))
+        expected = [("malformed_row", 1), ("malformed_row", 2)]
+        assert_that(rows, equal_to([*expected, *(("sent_at_invalid", row) for row in range(4))]))
+
+
 def test_the_first_of_each_reason_are_kept():
     batches = [of_rows(*range(n, 100, 7)) for n in (3, 1, 6, 0, 2, 5, 4)]
     batches.append(of_rows(50, reason="sent_at_invalid"))

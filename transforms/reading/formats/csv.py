@@ -14,7 +14,6 @@ from typing import IO
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats import csv_blocks
 from transforms.reading.formats.lines import (
-    count_lines,
     line_blocks,
     line_part,
     read_exactly,
@@ -67,7 +66,7 @@ def _parts(file: IO[bytes], size: int) -> list[Part]:
     ranges = byte_ranges(size)
     if len(ranges) > 1:
         for block in line_blocks(read_exactly(file, None)):
-            if b'"' in block and len(csv_blocks.record_ends(block)[0]) < block.count(b"\n"):
+            if b'"' in block and csv_blocks.has_line_ends_in_quotes(block):
                 return [WHOLE]
     return ranges
 
@@ -95,14 +94,13 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
                 continue
             first = counter.advance(0)
             if records.are_orderly:
-                num_lines = records.num_lines
                 yield functools.partial(_decode, records, first, header, names)
             else:
                 # Where its records end is found out by decoding them.
                 raw, used = csv_blocks.slowly(rest, first(), header, names, last)
-                num_lines = count_lines(rest[:used]) if used else 0
                 yield functools.partial(already, raw)
-            counter.advance(num_lines)
+            # The last block, after which no row is numbered, may lack a line end.
+            counter.advance(rest.count(b"\n", 0, used))
             rest = rest[used:]
 
 

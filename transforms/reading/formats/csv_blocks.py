@@ -36,19 +36,19 @@ class Header(NamedTuple):
     num_bytes: int
 
 
-def record_ends(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    r"""The line ends outside of quotes, and how many lines of the block each one ends.
+def has_line_ends_in_quotes(block: bytes) -> bool:
+    r"""Whether a block that begins with a record has one of several lines.
 
-    A line end is outside if an even number of quotes is before it; the block begins outside.
-
-    >>> ends, lines = record_ends(b'a,"x\ny"\nb,z\n')  # line ends at 4, 7 and 11
-    >>> ends.tolist(), lines.tolist()
-    ([7, 11], [2, 3])
+    >>> has_line_ends_in_quotes(b'a,"x\ny"\n'), has_line_ends_in_quotes(b'a,"x"\nb,y\n')
+    (True, False)
     """
-    data = np.frombuffer(block, np.uint8)
-    ends = np.flatnonzero(data == _NEWLINE)
-    outside = np.searchsorted(np.flatnonzero(data == _QUOTE), ends) & 1 == 0
-    return ends[outside], np.flatnonzero(outside) + 1
+    return not _line_ends(np.frombuffer(block, np.uint8))[2].all()
+
+
+def _line_ends(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The quotes, the line ends, and which of these have an even number of quotes before them."""
+    quotes, newlines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _NEWLINE)
+    return quotes, newlines, np.searchsorted(quotes, newlines) & 1 == 0
 
 
 class Records(NamedTuple):
@@ -58,7 +58,6 @@ class Records(NamedTuple):
       block: the records.
       ends: the line ends outside of quotes.
       lines: how many lines each one ends.
-      num_lines: how many lines the records are; the last may lack its line end.
       are_orderly: whether what is wrong with a record, if anything, ends where the record ends. It is so
         where quotes are around whole fields only, or doubled inside of those, no CR stands alone, and no
         record is too long.
@@ -67,12 +66,15 @@ class Records(NamedTuple):
     block: bytes
     ends: np.ndarray
     lines: np.ndarray
-    num_lines: int
     are_orderly: bool
 
 
 def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
-    """The records with which a text begins, up to its last line end outside of quotes.
+    r"""The records with which a text begins, up to its last line end outside of quotes.
+
+    >>> records = whole_records(b'a,"x\ny"\nb,z\nc', ",", last=False)  # line ends at 4, 7 and 11
+    >>> records.block, records.ends.tolist(), records.lines.tolist()
+    (b'a,"x\ny"\nb,z\n', [7, 11], [2, 3])
 
     Args:
       text: begins with a record.
@@ -80,8 +82,7 @@ def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
       last: whether the text is the file's last, so that all of it is records.
     """
     data = np.frombuffer(text, np.uint8)
-    newlines, quotes = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _QUOTE)
-    outside = np.searchsorted(quotes, newlines) & 1 == 0
+    quotes, newlines, outside = _line_ends(data)
     ends, lines = newlines[outside], np.flatnonzero(outside) + 1
     used = len(text) if last else int(ends[-1]) + 1 if len(ends) else 0
     are_orderly = (
@@ -90,8 +91,7 @@ def whole_records(text: bytes, delimiter: str, last: bool) -> Records:
         and not (b"\r" in text and _has_lone_cr(data[:used]))
         and np.diff(ends, prepend=-1, append=used).max() <= LONGEST_RECORD_BYTES
     )
-    num_lines = int(np.searchsorted(newlines, used)) + (used > 0 and data[used - 1] != _NEWLINE)
-    return Records(text[:used], ends, lines, int(num_lines), bool(are_orderly))
+    return Records(text[:used], ends, lines, bool(are_orderly))
 
 
 def _has_lone_cr(data: np.ndarray) -> bool:
@@ -124,7 +124,7 @@ def fast(
       header: the header of the file.
       names: the columns that are asked for.
     """
-    block, ends, lines, _, _ = records
+    block, ends, lines, _ = records
     num_records = len(ends) + (not block.endswith(b"\n"))
     starts = np.concatenate([[0], lines])[:num_records]
     wanted = {name: str(header.names.index(name)) for name in columns_to_read(names, header.names)}
@@ -145,10 +145,9 @@ def fast(
     columns = {name: table.column(column).combine_chunks() for name, column in wanted.items()}
     if not wrong:
         return RawBatch(columns, num_records, counted(first, starts))
-    places = np.array(list(wrong))
     rows = first() + starts
     malformed = [(int(rows[at]), _wrong_number(number, header)) for at, number in wrong.items()]
-    kept = np.delete(rows, places)
+    kept = np.delete(rows, list(wrong))
     return RawBatch(columns, len(kept), lambda: kept, malformed)
 
 
@@ -172,8 +171,7 @@ def _table(
             pa.BufferReader(block),
             read_options=pa.csv.ReadOptions(
                 column_names=[str(i) for i in range(len(header.names))],
-                # Other threads decode other blocks. Without threads of its own Arrow takes half the
-                # processor time, and knows the places of records.
+                # Other threads decode other blocks; with its own Arrow takes twice the processor time.
                 block_size=max(1, len(block)),
                 use_threads=False,
             ),

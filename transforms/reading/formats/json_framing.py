@@ -35,7 +35,7 @@ _KEY_OF_ROWS = re.compile(rf'"({ENTRIES}|{RECORDS}|{DATA})"\s*:\s*\Z'.encode())
 
 _LONGEST_KEY_BYTES = 100
 
-_BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+_BLANK_FIRST, _BLANK_NEXT = re.compile(rb"[ \t\r]*\n"), re.compile(rb"\n[ \t\r]*\n")
 
 # In place of the rows of a page that is looked at without them.
 _ROWS = "\u0001 the rows"
@@ -81,6 +81,7 @@ def frame(file: IO[bytes], pages: Counts) -> Iterator[Framed]:
             for framed in _elements(text):
                 yield framed._replace(are_rows=True, columns=page.columns)
             whole = page.with_rest(_rest_of_object(text, page.depth))
+            # Only to count the page.
             list(rows_in([whole], pages))
         else:
             text.fill()
@@ -152,11 +153,13 @@ def _elements(text: _Text) -> Iterator[Framed]:
 
 def _lines(region: bytes, commas: np.ndarray) -> bytes:
     """The elements of an array, each on a line; raises ValueError if one is missing."""
-    lines = bytearray(b"\n" + region.replace(b"\n", b" ") + b"\n")
-    np.frombuffer(lines, np.uint8)[commas + 1] = ord("\n")
-    if _BLANK_LINE.search(lines):
+    data = np.frombuffer(region + b"\n", np.uint8).copy()
+    data[data == ord("\n")] = ord(" ")
+    data[commas] = data[-1] = ord("\n")
+    lines = data.tobytes()
+    if _BLANK_FIRST.match(lines) or _BLANK_NEXT.search(lines):
         raise ValueError("an element is missing between two commas of a JSON array")
-    return bytes(memoryview(lines)[1:])
+    return lines
 
 
 def _regions(text: _Text) -> Iterator[tuple[bytes, np.ndarray]]:

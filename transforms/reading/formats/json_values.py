@@ -3,7 +3,7 @@
 import codecs
 import itertools
 import json
-import re
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from transforms.batches import SESSION_ID_PREFIX, Counts, add_count
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.parts import look_up
+from transforms.reading.formats.parts import leading_parts, look_up
 from transforms.reading.values import to_digits
 
 # A response of Connect REST is an object that has its rows in the first of these arrays, one of Data
@@ -130,19 +130,6 @@ def parse(text: str) -> Any:
     return _DECODER.decode(text)
 
 
-def parse_all(text: str) -> Iterator[Any]:
-    """The values of a text of several JSON documents, one after the other.
-
-    >>> list(parse_all('{"a": 1} [2]'))
-    [{'a': 1}, [2]]
-    """
-    at = _end_of_blanks(text, 0)
-    while at < len(text):
-        value, at = _DECODER.raw_decode(text, at)
-        yield value
-        at = _end_of_blanks(text, at)
-
-
 def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """The pairs as a dict; of several with one key the first.
 
@@ -159,14 +146,6 @@ _DECODER = json.JSONDecoder(
     parse_int=lambda digits: int(digits) if len(digits) < 20 else digits,
     object_pairs_hook=_first_of_each,
 )
-
-# A byte order mark may stand before each document.
-_BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
-
-
-def _end_of_blanks(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    return found.end() if found else at
 
 
 def names_of(values: Iterable[Any]) -> list[str] | None:
@@ -233,17 +212,42 @@ def batch_of(
     try:
         arrays = {name: _texts(values) for name, values in columns.items()}
     except UnicodeEncodeError:
-        values = zip(*columns.values(), strict=True)
-        good = [all(map(_is_utf8, row)) for row in values]
-        malformed += [
-            (objects[at][0], "not UTF-8") for at, is_good in enumerate(good) if not is_good
-        ]
-        return batch_of(list(itertools.compress(objects, good)), names, malformed, pages)
-    malformed.sort()
+        whole = [_drop_half_characters(columns, at, row) for at, (_, row) in enumerate(objects)]
+        broken = itertools.compress(objects, map(operator.not_, whole))
+        malformed += [(number, "not UTF-8") for number, _ in broken]
+        objects = list(itertools.compress(objects, whole))
+        arrays = {name: _texts(list(itertools.compress(v, whole))) for name, v in columns.items()}
     numbers = [number for number, _ in objects]
     return RawBatch(
         arrays, len(objects), lambda: np.array(numbers, np.int64), malformed, pages or {}
     )
+
+
+def _drop_half_characters(columns: dict[str, list[Any]], at: int, row: dict[str, Any]) -> bool:
+    """Whether a row has no half characters, once the texts of JSON in it that have any are passed over.
+
+    Args:
+      columns: the values of all rows; of this row those of a text that has any become None.
+      at: the place of the row.
+      row: the row.
+    """
+    broken = {_text_around(row, name) for name, v in columns.items() if not _is_utf8(v[at])}
+    for name, values in columns.items():
+        if _text_around(row, name) in broken:
+            values[at] = None
+    return "" not in broken
+
+
+def _text_around(row: dict[str, Any], name: str) -> str:
+    """The name of the innermost text of JSON that a value is in; empty for one that is in the row itself.
+
+    >>> _text_around({"a": '{"b": {"c": 1}}'}, "a.b.c")
+    'a'
+    """
+    parts = (part for part in leading_parts(name) if part != name)
+    is_direct = row.get(name) is not None
+    texts = (part for part in parts if isinstance(look_up(row, part, parse), str))
+    return "" if is_direct else next(texts, "")
 
 
 def batch_of_arrays(

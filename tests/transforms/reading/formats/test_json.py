@@ -19,6 +19,7 @@ from tests.support.files_of_rows import (
     scan,
 )
 from transforms.reading import formats
+from transforms.reading.formats import parts
 
 
 @pytest.mark.parametrize("data", [b"[]", b'{"conversationEntries": []}', b"[1, null]"])
@@ -98,6 +99,13 @@ def test_the_answer_to_a_query(wrap):
     # Beside lines that are rows.
     mixed = lines([*NESTED[:5], wrap(NESTED[5:8]), *NESTED[8:]])
     assert normalized("f.jsonl", mixed) == (EXPECTED, [])
+
+
+def test_rows_of_a_large_page_are_no_pages(monkeypatch):
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 64)
+    row = {"Id": "m", "records": [{"Id": "n"}], "done": True}
+    page = json.dumps({"conversationEntries": [row] * 9, "hasMore": False}).encode()
+    assert scan("f.json", page) == ([(number, {"Id": "m"}) for number in range(1, 10)], [])
 
 
 def test_records_without_a_mark_are_a_row():

@@ -7,7 +7,6 @@ from transforms.reading.formats.json_values import (
     may_be_pages,
     names_of,
     parse,
-    parse_all,
     rows_in,
 )
 
@@ -18,15 +17,6 @@ def test_of_a_key_that_is_there_twice_the_first_counts():
 
 def test_a_number_that_is_too_long_for_one_stays_text():
     assert parse(f"[{'9' * 19}, {'9' * 20}]") == [int("9" * 19), "9" * 20]
-
-
-def test_values_one_after_the_other():
-    assert list(parse_all("")) == list(parse_all(" \n\ufeff")) == []
-    assert list(parse_all('\ufeff{"a":1}{"b":2}\r\n[3] 4')) == [{"a": 1}, {"b": 2}, [3], 4]
-    values = parse_all("{} {")
-    assert next(values) == {}
-    with pytest.raises(ValueError, match="Expecting property name"):
-        next(values)
 
 
 def test_rows_of_pages():
