@@ -452,16 +452,13 @@ def test_both_at_once_are_what_each_is_by_itself(tmp_path, small):
 
 
 def test_a_length_that_is_more_than_there_is_memory(tmp_path):
-    """In an Avro file that is broken: the length of a text is eight, or two to the power of sixty."""
+    """In the header of an Avro file that is broken: in place of eleven, two to the power of sixty."""
     path = tmp_path / "m.avro"
     fields = [{"name": name, "type": "string"} for name in MESSAGES[0]]
-    fields.append({"name": "more", "type": {"type": "map", "values": "long"}})
     with path.open("wb") as file:
-        row = {**MESSAGES[0], "more": {"abcdefgh": 1}}
-        fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, [row])
+        fastavro.writer(file, {"type": "record", "name": "R", "fields": fields}, MESSAGES)
     data = path.read_bytes()
-    assert data.count(b"\x10abcdefgh") == 1
-    path.write_bytes(data.replace(b"\x10abcdefgh", b"\x80" * 8 + b"\x20"))
-    with pytest.raises(Exception, match=r"m\.avro: can't be read: ") as raised:
-        run(ReadMessages([str(path)]))
-    assert find_job_error(raised.value) is not None
+    assert data.count(b"\x16avro.schema") == 1
+    path.write_bytes(data.replace(b"\x16avro.schema", b"\x80" * 8 + b"\x20avro.schema"))
+    with pytest.raises(InputError, match=r"m\.avro: can't be read: MemoryError$"):
+        check_inputs([str(path)], ColumnNames.of("messages"))
