@@ -25,7 +25,7 @@ from pipelines.command_line import LOCAL_RUNNERS, SUBMITTING_RUNNERS, UsageError
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
-from transforms.plumbing.counters import NAMESPACE, STAGES, add_counts
+from transforms.plumbing.counters import NAMESPACE, STAGES, counters_of
 from transforms.publishing.publish import PreparedOutputs
 from transforms.publishing.staging import Fate, check_file
 
@@ -207,7 +207,7 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
             if job.handed_over:
                 return _Outcome({}, {}, runs_on=True)
             _wait(job, result)
-        counts, stages = (_counters(result, namespace) for namespace in (NAMESPACE, STAGES))
+        counts, stages = (counters_of(result, namespace) for namespace in (NAMESPACE, STAGES))
     except (KeyboardInterrupt, Exception) as error:
         return _Outcome({}, {}, failure=error, runs_on=isinstance(error, _RunsOnError))
     return _Outcome(counts, stages)
@@ -243,12 +243,6 @@ def _runs_on(result: PipelineResult) -> bool:
         return not PipelineState.is_terminal(result.state)
     except Exception:  # the service does not answer
         return True
-
-
-def _counters(result: PipelineResult, namespace: str) -> Counts:
-    """The counters of a namespace, each added up over the steps of the pipeline."""
-    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(namespace))
-    return add_counts({c.key.metric.name: c.result} for c in found["counters"])
 
 
 def run_and_exit(main: Callable[[], int]) -> None:

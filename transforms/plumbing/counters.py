@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics as BeamMetrics
+from apache_beam.runners.runner import PipelineResult
 
 from transforms.batches import Counts
 from transforms.collections import COUNTS
@@ -44,3 +45,10 @@ def add_counts(many: Iterable[Counts]) -> Counts:
         for name, number in counts.items():
             total[name] = total.get(name, 0) + number
     return dict(sorted(total.items()))
+
+
+def counters_of(result: PipelineResult, namespace: str) -> Counts:
+    """The Beam counters of a namespace after a run, each added up over the steps of the pipeline."""
+    found = result.metrics().query(beam.metrics.MetricsFilter().with_namespace(namespace))
+    # `result` is None for a counter that was committed as zero, where none is being attempted.
+    return add_counts({c.key.metric.name: c.result or 0} for c in found["counters"])
