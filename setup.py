@@ -32,7 +32,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["pipelines*", "transforms*", "schemas*"]),
     package_data={
-        "pipelines": ["py.typed"],
+        "pipelines": ["beam_options.txt", "py.typed"],
         "schemas": ["*.avsc", "*.json", "py.typed"],
         "transforms": ["py.typed"],
         "transforms.reporting": ["*.css", "*.html"],

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import load
+from schemas import DEFAULT_METRICS
 from transforms.batches import AGENT, BOT, END_USER, SESSIONS
-from transforms.folding.metrics import DEFAULT_METRICS, METRICS
+from transforms.folding.metrics import METRICS
 from transforms.folding.turns import Messages, fold
 from transforms.policy import Policy
 

@@ -1,9 +1,10 @@
 """Writes what the documents take from the code: `python -m docs.generate`, from the project's root.
 
-Three files are written whole or in part, and `tests/test_docs.py` fails where one is stale:
+These are written whole or in part, and `tests/test_docs.py` fails where one is stale:
 
 * `docs/schema.md`, from the Avro schemas and the table of column names;
 * `dataflow/metadata.json`, from the parser of the main job and `dataflow/parameters.py`;
+* `pipelines/beam_options.txt`, from Beam's own options;
 * in any other document, each part between the lines `<!-- made: NAME -->` and `<!-- /made -->`.
 """
 
@@ -15,7 +16,9 @@ from collections.abc import Iterator, Mapping
 
 from dataflow import parameters
 from pipelines import calibration, report, session_metrics
-from schemas import aliases, arrow_schema, avro_schema, envelopes, is_nullable, metric_types
+from pipelines.jobs.beam_options import beam_parser
+from schemas import aliases, avro_schema, envelopes, is_nullable, metric_types
+from schemas.arrow import arrow_schema
 from transforms.reading.fates import REJECTED, SKIPPED
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -122,6 +125,12 @@ def template_metadata() -> str:
     return json.dumps(parameters.metadata(session_metrics.parser()), indent=2) + "\n"
 
 
+def beam_option_names() -> str:
+    """The names of Beam's own options, which a command knows without Beam; a line for each."""
+    names = {name for action in beam_parser()._actions for name in action.option_strings}
+    return "\n".join(sorted(names)) + "\n"
+
+
 PARTS = {
     "options of session-metrics": lambda: option_tables(session_metrics.parser()),
     "options of session-calibration": lambda: option_tables(calibration.parser()),
@@ -146,6 +155,7 @@ def documents() -> dict[pathlib.Path, str]:
     made = {
         ROOT / "docs" / "schema.md": schema_page(),
         ROOT / "dataflow" / "metadata.json": template_metadata(),
+        ROOT / "pipelines" / "beam_options.txt": beam_option_names(),
     }
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
         text = path.read_text("utf-8")

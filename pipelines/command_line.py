@@ -1,39 +1,32 @@
-"""A command line: the options of a job beside those of Beam."""
+"""A command line: a job's own options beside those of Beam, and what is wrong with them. No Beam.
+
+A command answers `--help` and bad usage by itself. Only then is the module of its job loaded, and with it
+Beam, which takes a second.
+"""
 
 import argparse
+import atexit
 import contextlib
+import dataclasses
 import difflib
-from collections.abc import Sequence
+import functools
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import resources
 from typing import Any, NoReturn
 
-import apache_beam as beam
-from apache_beam.options import pipeline_options
-from apache_beam.options.pipeline_options import (
-    DirectOptions,
-    PipelineOptions,
-    PrismRunnerOptions,
-    SetupOptions,
-    StandardOptions,
-    TypeOptions,
-    WorkerOptions,
-)
-
-from transforms.bigquery import TABLE, is_table
+from pipelines import streams
+from transforms.bigquery import is_table, is_table_name
+from transforms.errors import JobError
 from transforms.files import is_local
 
-LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
-"""The runners whose workers are on this machine, in lower case."""
+PUBLISHED, FAILED, USAGE = 0, 1, 2
+"""The exit statuses."""
 
-SUBMITTING_RUNNERS = (
-    "prismrunner",
-    "portablerunner",
-    "flinkrunner",
-    "sparkrunner",
-    "kafkastreamsrunner",
-)
-"""The runners, in lower case, that begin no work before they have submitted a job to a server."""
-
-_GIVEN = "_given"
+GIVEN = "_given"
 """The attribute of a namespace with the values of the options that a command line has given so far."""
 
 _PATHS = (
@@ -75,7 +68,7 @@ class _Store(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, _: Any = None
     ) -> None:
-        given = vars(args).setdefault(_GIVEN, {})
+        given = vars(args).setdefault(GIVEN, {})
         if self.nargs == "+":
             values = [*given.get(self.dest, []), *values]
         elif self.dest in given:
@@ -84,22 +77,67 @@ class _Store(argparse.Action):
         setattr(args, self.dest, values)
 
 
-class _StoreSame(argparse.Action):
-    """Stores one value, as Beam's own options have it: a launcher may give the same value again."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """The command of a job.
 
-    def __call__(
-        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, _: Any = None
-    ) -> None:
-        given = vars(args).setdefault(_GIVEN, {})
-        if given.setdefault(self.dest, values) != values:
-            raise argparse.ArgumentError(self, "given twice, with different values")
-        setattr(args, self.dest, values)
+    Attributes:
+      parser: makes the parser of the job's own options.
+      required: the options that must be given; `a|b` is either of two.
+      check: looks for what is wrong with the options and the inputs, as far as that is known without
+        Beam; returns the lines that are printed before the run. Raises UsageError or JobError.
+      job: the name of the job's module, whose `run` takes the program's name, the options and the words
+        that are Beam's, and returns the exit status.
+    """
+
+    parser: Callable[[], Parser]
+    required: Sequence[str]
+    check: Callable[[argparse.Namespace], Sequence[str]]
+    job: str
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Does what a command line asks for; returns the exit status.
+
+        Args:
+          argv: the words of the command line; None is the command line of this process.
+        """
+        parser = self.parser()
+        try:
+            args, words = parse_words(parser, sys.argv[1:] if argv is None else argv, self.required)
+            for line in self.check(args):
+                streams.say(line)
+        except SystemExit as exit:  # argparse has printed the help
+            return int(exit.code or 0)
+        except (UsageError, JobError) as error:
+            streams.say(f"{parser.prog}: {error}")
+            return USAGE
+        except KeyboardInterrupt:
+            streams.say(f"{parser.prog}: interrupted; nothing was published")
+            return FAILED
+        return importlib.import_module(self.job).run(parser.prog, args, words)
+
+    def run(self) -> None:
+        """The console script: exits at once with the status of `main`.
+
+        An interrupted runner leaves threads behind, for which Python's own exit would wait.
+        """
+        run_and_exit(self.main)
+
+
+def run_and_exit(main: Callable[[], int]) -> None:
+    """Runs the main function of a script, and exits at once with its status."""
+    status = main()
+    # One of these functions ends a job server that the runner has started, such as Prism.
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()
+    streams.flush()
+    os._exit(status)
 
 
 def parse_words(
     parser: Parser, argv: Sequence[str], required: Sequence[str]
-) -> tuple[argparse.Namespace, PipelineOptions]:
-    """Parses a command line into the job's options and Beam's.
+) -> tuple[argparse.Namespace, list[str]]:
+    """Parses a command line into the job's options and the words that are Beam's.
 
     Args:
       parser: the parser of the job.
@@ -107,97 +145,45 @@ def parse_words(
       required: the options that must be given; `a|b` is either of two.
 
     Raises:
-      UsageError: an unknown option, a wrong value, a required option that is missing, options that
-        do not go together.
+      UsageError: an option that neither the job nor Beam knows, a wrong value, a required option that is
+        missing, a range that is empty, a path that the runner's workers do not have.
     """
     args, rest = parser.parse_known_args(list(argv))
-    check_beam_options(rest, parser)
+    _check_names(rest, parser)
+    _refuse_local_paths(rest, args)
     choices = [one.split("|") for one in required]
     if missing := [f"--{one[0]}" for one in choices if not any(getattr(args, n) for n in one)]:
         raise UsageError(f"{', '.join(missing)} must be given. --help lists the options")
-    beam_options = _beam_options(rest, args)
     for name in ("closed", "created"):
         start, end = (getattr(args, f"{name}_{edge}", None) for edge in ("from", "until"))
         if start is not None and end is not None and start >= end:
             raise UsageError(f"--{name}_from must be before --{name}_until")
-    return args, beam_options
+    return args, rest
 
 
-def check_beam_options(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """Looks for options that neither the job nor Beam knows; Beam by itself ignores them.
-
-    Args:
-      words: what the parser of the job has left of a command line.
-      parser: the parser of the job, whose options may have been meant.
-
-    Raises:
-      UsageError: an option is unknown, or an option of Beam's has a wrong value.
-    """
-    # Beam has no public list of its options. Its own classes add theirs to a parser of this kind.
-    beams = pipeline_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
-    beams.register("action", None, _StoreSame)
-    for options in PipelineOptions.__subclasses__():
-        options._add_argparse_args(beams)
-    beams.error = parser.error  # type: ignore[method-assign]
-    _, unknown = beams.parse_known_args(list(words))
-    if not unknown:
-        return
-    word = unknown[0].split("=")[0]
-    known = [o for p in (parser, beams) for action in p._actions for o in action.option_strings]
-    near = difflib.get_close_matches(word, known, 1, 0.8)
-    hint = f"; did you mean {near[0]}?" if near else ". --help lists the options"
-    raise UsageError(f"unknown {'option' if word.startswith('-') else 'argument'} {word}{hint}")
+@functools.cache
+def beam_names() -> tuple[str, ...]:
+    """The names of Beam's own options, from a file that `python -m docs.generate` makes of Beam's."""
+    text = resources.files(__package__).joinpath("beam_options.txt").read_text("utf-8")
+    return tuple(text.split())
 
 
-def _beam_options(words: Sequence[str], args: argparse.Namespace) -> PipelineOptions:
-    """Makes Beam's options, with the defaults that every job needs."""
-    options = PipelineOptions(words)
-    _refuse_threads(options)
-    _refuse_local_paths(options, args)
-    setup = options.view_as(SetupOptions)
-    # No worker needs anything from __main__, whatever the runner's default is.
-    setup.save_main_session = bool(setup.save_main_session)
-    try:
-        beam.Pipeline(options=options)
-    # Each runner has errors of its own for options that it can't follow.
-    except Exception as error:
-        raise refusal(options, error) from None
-    if runner_of(options) in LOCAL_RUNNERS:
-        # What a worker in this process logs would drown the lines of the job.
-        worker = options.view_as(WorkerOptions)
-        worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "CRITICAL"
-    if not options.view_as(PrismRunnerOptions).prism_location:
-        # DirectRunner tries to download Prism, without a timeout. It skips that for pipelines with
-        # unsafe triggers allowed; we have no triggers, so the flag changes nothing else.
-        options.view_as(TypeOptions).allow_unsafe_triggers = True
-    return options
+def _check_names(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Raises UsageError for an option that neither the job nor Beam knows; Beam itself ignores it."""
+    for number, word in enumerate(words):
+        name = word.partition("=")[0]
+        # A word that is no option is the value of the one before, if there is one.
+        if name in beam_names() if re.match("--?[a-zA-Z]", word) else number:
+            continue
+        raise unknown(word, parser)
 
 
-def refusal(options: PipelineOptions, error: Exception) -> UsageError:
-    """The error, one line, for what a runner says of its options."""
-    runner = options.view_as(StandardOptions).runner or "DirectRunner"
-    line = " ".join(str(error).split()) or type(error).__name__
-    return UsageError(line if runner in line else f"--runner {runner}: {line}")
-
-
-def _refuse_threads(options: PipelineOptions) -> None:
-    """Raises UsageError for the one mode of the local runners that loses rows, and for no number."""
-    direct = options.view_as(DirectOptions)
-    if direct.direct_num_workers < 0:
-        raise UsageError(
-            f"--direct_num_workers {direct.direct_num_workers}: name 1 or more, or 0 for one per core"
-        )
-    threads = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers != 1
-    if threads and runner_of(options) in LOCAL_RUNNERS:
-        raise UsageError(
-            "--direct_running_mode=multi_threading with more than one worker loses rows; "
-            "use --direct_running_mode=multi_processing"
-        )
-
-
-def _refuse_local_paths(options: PipelineOptions, args: argparse.Namespace) -> None:
+def _refuse_local_paths(words: Sequence[str], args: argparse.Namespace) -> None:
     """Raises UsageError for a path of this machine, where the workers are Dataflow's."""
-    if runner_of(options) != "dataflowrunner":
+    parser = Parser("", "")
+    parser.add_argument("--runner", default="")
+    named, _ = parser.parse_known_args(list(words))
+    if named.runner.rsplit(".")[-1].lower() != "dataflowrunner":
         return
     for name in _PATHS:
         value = getattr(args, name, None) or []
@@ -208,11 +194,10 @@ def _refuse_local_paths(options: PipelineOptions, args: argparse.Namespace) -> N
                 )
 
 
-def is_table_name(place: str) -> bool:
-    """Whether a place for output is a BigQuery table, and no directory."""
-    return ":" in place and bool(TABLE.fullmatch(place))
-
-
-def runner_of(options: PipelineOptions) -> str:
-    """The name of the runner, in lower case and without its module."""
-    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1].lower()
+def unknown(word: str, parser: argparse.ArgumentParser) -> UsageError:
+    """The error for a word of a command line that nobody knows, with the option that may be meant."""
+    name = word.partition("=")[0]
+    known = [*(o for action in parser._actions for o in action.option_strings), *beam_names()]
+    near = difflib.get_close_matches(name, known, 1, 0.8)
+    hint = f"; did you mean {near[0]}?" if near else ". --help lists the options"
+    return UsageError(f"unknown {'option' if name.startswith('-') else 'argument'} {name}{hint}")

@@ -7,12 +7,9 @@ from typing import Any, get_args
 
 from pipelines import option_values
 from pipelines.command_line import UsageError
-from transforms import Policy, ReadMessages, ReadParticipants, ReadSessions
-from transforms.files import is_local
+from transforms.files import FileFormat, is_local
 from transforms.instants import SECOND_US
 from transforms.policy import DEFAULT_LEAD_US
-from transforms.reading.inputs import FileFormat, check_inputs
-from transforms.reading.names import ColumnNames
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -155,70 +152,63 @@ def ranges_us(args: argparse.Namespace) -> dict[str, Any]:
     return {f"{edge}_us": getattr(args, edge) for edge in edges}
 
 
-def policy_of(args: argparse.Namespace, **switches: Any) -> Policy:
-    """The policy that the options ask for."""
-    return Policy(**switches, **ranges_us(args), session_lead_us=args.session_lead * SECOND_US)
-
-
-def readers(args: argparse.Namespace) -> tuple[ReadMessages, ReadSessions]:
-    """The transforms that read the messages, with their participants, and the sessions."""
-    participants = ReadParticipants(
-        tuple(args.participants),
-        columns=option_values.columns_of(args.participant_columns, "participant"),
-        file_format=args.participant_format,
-    )
-    read_messages = ReadMessages(
-        tuple(args.messages),
-        columns=option_values.columns_of(args.message_columns, "message"),
-        participants=participants if args.participants else None,
-        time_zone=args.message_time_zone,
-        values=option_values.words_of(args.message_values, "message"),
-        file_format=args.message_format,
-    )
-    read_sessions = ReadSessions(
-        tuple(args.sessions),
-        columns=option_values.columns_of(args.session_columns, "session"),
-        channels=tuple(args.channels),
-        channel_columns=option_values.columns_of(args.channel_columns, "channel"),
-        assume_platform=args.assume_platform and args.assume_platform.capitalize(),
-        closed_us=(args.closed_from, args.closed_until),
-        time_zone=args.session_time_zone,
-        values=option_values.words_of(args.session_values, "session"),
-        file_format=args.session_format,
-        channel_format=args.channel_format,
-    )
-    return read_messages, read_sessions
-
-
-def check_readers(
-    read_messages: ReadMessages, read_sessions: ReadSessions, needed: Collection[str] = ()
-) -> list[str]:
-    """Looks at the first file of each pattern, so that a mistake is found before any work.
+def check_inputs(args: argparse.Namespace, needed: Collection[str] = ()) -> list[str]:
+    """Looks at the inputs of `add_inputs`, so that a mistake is found before any work.
 
     Args:
-      read_messages: reads the messages.
-      read_sessions: reads the sessions.
+      args: the options.
       needed: columns of the sessions that must be there beside the required ones.
 
     Returns:
-      What `check_inputs` says of each of these files.
+      What `check_input` says of each input.
 
     Raises:
-      JobError: see `check_inputs`.
+      UsageError: a mapping of columns or of words that is wrong.
+      JobError: as `check_input` does.
     """
-    participants = read_messages.participants
-    names = ColumnNames.of("messages", read_messages.columns, participants is not None)
-    sessions = ColumnNames.of("sessions", read_sessions.columns)
-    channels = ColumnNames.of("channels", read_sessions.channel_columns)
-    lines = [
-        *check_inputs(read_messages.patterns, names, file_format=read_messages.file_format),
-        *check_inputs(read_sessions.patterns, sessions, needed, read_sessions.file_format),
-        *check_inputs(read_sessions.channels, channels, file_format=read_sessions.channel_format),
+    for kind in ("message", "session", "channel", "participant"):
+        option_values.columns_of(getattr(args, f"{kind}_columns"), kind)
+    for kind in ("message", "session"):
+        option_values.words_of(getattr(args, f"{kind}_values"), kind)
+    return [
+        *check_input(args, "messages", has_participants=bool(args.participants)),
+        *check_input(args, "sessions", needed),
+        *check_input(args, "channels"),
+        *check_input(args, "participants"),
     ]
-    if participants is not None:
-        named = ColumnNames.of("participants", participants.columns)
-        lines += check_inputs(participants.patterns, named, file_format=participants.file_format)
-    return lines
+
+
+def check_input(
+    args: argparse.Namespace,
+    kind: str,
+    needed: Collection[str] = (),
+    has_participants: bool = False,
+) -> list[str]:
+    """Looks at the first file of each pattern of one input.
+
+    Args:
+      args: the options.
+      kind: the option with the patterns, which is also the kind of `ColumnNames`.
+      needed: columns that must be there beside the required ones.
+      has_participants: of messages, whether participants are read as well.
+
+    Returns:
+      With `--verbose` what `transforms.reading.inputs.check_inputs` says of each of these files.
+
+    Raises:
+      UsageError: a mapping of columns that is wrong.
+      JobError: as `transforms.reading.inputs.check_inputs` does.
+    """
+    # These modules need Arrow, which `--help` does without.
+    from transforms.reading import inputs
+    from transforms.reading.names import ColumnNames
+
+    one = kind.removesuffix("s")
+    columns = option_values.columns_of(getattr(args, f"{one}_columns", None), one)
+    names = ColumnNames.of(kind, columns, has_participants)
+    file_format = getattr(args, f"{one}_format", None)
+    lines = inputs.check_inputs(getattr(args, kind), names, needed, file_format)
+    return lines if args.verbose else []
 
 
 def is_within(path: str, top: str) -> bool:

@@ -1,39 +1,16 @@
 """The main job: message and session exports in, six records per closed session out."""
 
 import argparse
-import dataclasses
 import os
-import uuid
-from collections.abc import Sequence
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
-from rich.console import Console
-
-from pipelines import console, option_values, options, running
-from pipelines.command_line import Parser, UsageError, is_table_name, parse_words
-from schemas import metric_types
-from transforms import (
-    ComputeSessionMetrics,
-    ReadMessages,
-    ReadMessagesAndSessions,
-    ReadSessions,
-    ReportPage,
-    WriteMetrics,
-)
-from transforms.batches import Counts
-from transforms.bigquery import parse_table
+from pipelines import option_values, options
+from pipelines.command_line import Command, Parser, UsageError
+from schemas import DEFAULT_METRICS, metric_types
+from transforms.bigquery import is_table_name, parse_table
 from transforms.errors import JobError
 from transforms.files import is_local
-from transforms.folding.metrics import DEFAULT_METRICS, METRICS
-from transforms.instants import DAY_US, date_of_day
 from transforms.policy import SWITCHES
-from transforms.writing.outputs import Output
-from transforms.writing.records import RECORDS_OUTPUT
-from transforms.writing.summary_rows import SUMMARIES_OUTPUT
-from transforms.writing.tables import TableRange
 
-PROGRAM = "session-metrics"
 _RULES = {
     "response_from": "message of the other side's turn that a response is timed from",
     "bots": "whether a bot's turn stops the agent's clock: with answer it does, with ignore bots are "
@@ -43,20 +20,10 @@ _RULES = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job(running.Job):
-    """A run of the main job: its transforms."""
-
-    read_messages: ReadMessages
-    read_sessions: ReadSessions
-    compute_metrics: ComputeSessionMetrics
-    write_metrics: WriteMetrics
-
-
 def parser() -> Parser:
     """The parser of the job's own options."""
     parser = Parser(
-        PROGRAM,
+        "session-metrics",
         "Computes the six MessagingSessionMetrics records of each closed messaging session.",
     )
     options.add_inputs(parser)
@@ -112,7 +79,7 @@ def parser() -> Parser:
     )
     out.add_argument(
         "--metrics",
-        type=_metrics,
+        type=option_values.metrics,
         default=",".join(DEFAULT_METRICS),
         metavar="TYPE,...",
         help=f"types of the records, of {', '.join(metric_types())}; the last two need accepted_at "
@@ -139,72 +106,47 @@ def parser() -> Parser:
     return parser
 
 
-def parse(argv: Sequence[str]) -> Job:
-    """Makes a job of a command line.
+def check(args: argparse.Namespace) -> list[str]:
+    """Looks for what is wrong with the options and the inputs; returns the lines for `--verbose`.
 
     Raises:
-      UsageError: an unknown option, a wrong value, options that do not go together.
-      JobError: an input or the output can't be had.
+      UsageError: options that do not go together, a wrong value.
+      JobError: an input can't be had.
     """
-    required = ["messages", "sessions", "output|output_table"]
-    args, beam_options = parse_words(parser(), argv, required)
-    read_messages, read_sessions = options.readers(args)
-    write_metrics = _write_metrics(args, beam_options)
-    compute_metrics = ComputeSessionMetrics(
-        options.policy_of(args, **{switch: getattr(args, switch) for switch in SWITCHES}),
-        args.metrics,
-        summarize=write_metrics.summaries is not None or write_metrics.report is not None,
-    )
+    _check_output(args)
+    _check_report(args)
+    # This module needs Arrow, which `--help` does without.
+    from transforms.folding.metrics import METRICS
+
     needed = [column for name in args.metrics if (column := METRICS[name].needs)]
-    said = options.check_readers(read_messages, read_sessions, needed)
-    for table in write_metrics.tables:
-        table.check()
-    return Job(
-        beam_options=beam_options,
-        outputs=write_metrics.outputs,
-        files=write_metrics.files_beside,
-        tables=[str(one.table) for one in write_metrics.tables],
-        published_in=write_metrics.shown,
-        said=said if args.verbose else (),
-        read_messages=read_messages,
-        read_sessions=read_sessions,
-        compute_metrics=compute_metrics,
-        write_metrics=write_metrics,
-    )
+    return options.check_inputs(args, needed)
 
 
-def _write_metrics(args: argparse.Namespace, beam_options: PipelineOptions) -> WriteMetrics:
-    """The transform that writes what the options ask for."""
-    days: tuple[str | None, str | None] = (None, None)
+def _check_output(args: argparse.Namespace) -> None:
     if args.partition_by == "day":
-        days = _day(args.closed_from, "from"), _day(args.closed_until, "until")
-    output, table = args.output, _table_range(args, "output_table", RECORDS_OUTPUT)
-    if table and not output:
-        output = _directory_for_loading(args, beam_options)
-    summaries = _summaries(args, output)
+        if not args.output:
+            raise UsageError("--partition_by is of --output, which is not given")
+        option_values.whole_days(args)
+    if args.output_table:
+        _check_table(args, "output_table")
+    place = args.session_summary
+    if place and is_table_name(place):
+        _check_table(args, "session_summary")
+    elif place and args.output:
+        one, other = (
+            os.path.abspath(p) if is_local(p) else p.rstrip("/") for p in (place, args.output)
+        )
+        if options.is_within(one, other) or options.is_within(other, one):
+            raise UsageError(
+                f"--session_summary {place}: must be a directory of its own, neither in nor around "
+                f"{args.output}"
+            )
     if args.summary:
-        options.check_local_file("summary", args.summary, within=output)
-    return WriteMetrics(
-        output,
-        output_format=args.output_format,
-        partition_by=args.partition_by,
-        days=days,
-        rejects=args.rejects,
-        max_reject_ratio=args.max_reject_ratio,
-        allow_no_messages=args.allow_no_messages == "true",
-        counts_file=args.summary,
-        table=table,
-        summaries=summaries,
-        report=_report(args, output),
-        keep_files=bool(args.output),
-    )
+        options.check_local_file("summary", args.summary, within=args.output)
 
 
-def _table_range(args: argparse.Namespace, option: str, rows: Output) -> TableRange | None:
-    """The rows that are replaced in the table that an option names."""
-    name = getattr(args, option)
-    if not name:
-        return None
+def _check_table(args: argparse.Namespace, option: str) -> None:
+    """Raises UsageError for a table that an option names, and that can't be replaced range by range."""
     if args.output_format != "avro":
         raise UsageError(f"--{option} takes Avro files; leave --output_format out")
     if args.created_from is not None or args.created_until is not None:
@@ -213,114 +155,28 @@ def _table_range(args: argparse.Namespace, option: str, rows: Output) -> TableRa
             "--created_until leave out would be removed; use --closed_from and --closed_until"
         )
     try:
-        table = parse_table(name)
+        parse_table(getattr(args, option))
     except JobError as error:
         raise UsageError(f"--{option} {error}") from None
-    return TableRange(table, (args.closed_from, args.closed_until), rows)
 
 
-def _summaries(args: argparse.Namespace, output: str) -> str | TableRange | None:
-    """Where the summaries of the sessions go."""
-    place = args.session_summary
-    if not place:
-        return None
-    if is_table_name(place):
-        return _table_range(args, "session_summary", SUMMARIES_OUTPUT)
-    one, other = (os.path.abspath(p) if is_local(p) else p.rstrip("/") for p in (place, output))
-    if options.is_within(one, other) or options.is_within(other, one):
-        raise UsageError(
-            f"--session_summary {place}: must be a directory of its own, neither in nor around {output}"
-        )
-    return place
-
-
-def _report(args: argparse.Namespace, output: str) -> ReportPage | None:
-    """The page of the report."""
+def _check_report(args: argparse.Namespace) -> None:
     if not args.report:
         if args.report_time_zone:
             raise UsageError("--report_time_zone is of --report, which is not given")
-        return None
-    options.check_local_file("report", args.report, within=output)
+        return
+    options.check_local_file("report", args.report, within=args.output)
     if args.report == args.summary:
         raise UsageError(f"--report {args.report}: is the file of --summary, too")
-    asked = [
-        f"{name.removesuffix('_us')}={option_values.instant_text(micros)}"
-        for name, micros in options.ranges_us(args).items()
-        if micros is not None
-    ]
-    settings = (("Range", " ".join(asked) or "all closed sessions"),)
-    return ReportPage(args.report, args.report_time_zone or "UTC", settings)
 
 
-def _directory_for_loading(args: argparse.Namespace, beam_options: PipelineOptions) -> str:
-    """A directory of this run's own for the files of a table, where no directory is asked for."""
-    if args.partition_by != "none":
-        raise UsageError("--partition_by is of --output, which is not given")
-    temp_location = beam_options.view_as(GoogleCloudOptions).temp_location
-    if not temp_location:
-        raise UsageError(
-            "--output_table without --output needs --temp_location gs://BUCKET/DIR for the files "
-            "that are loaded"
-        )
-    return f"{temp_location.rstrip('/')}/session-metrics-{uuid.uuid4().hex}"
-
-
-def _metrics(text: str) -> tuple[str, ...]:
-    """The type of the option for the types of the records; their order is that of the records."""
-    asked = {name.strip() for name in text.split(",")}
-    if unknown := sorted(asked - set(METRICS)):
-        raise argparse.ArgumentTypeError(
-            f"{unknown[0]!r} is no metric; there are {', '.join(METRICS)}"
-        )
-    return tuple(name for name in METRICS if name in asked)
-
-
-def _day(micros: int | None, which: str) -> str | None:
-    """The date at whose midnight a range begins or ends."""
-    if micros is None:
-        return None
-    if micros % DAY_US:
-        raise UsageError(
-            f"--partition_by day replaces whole days; --closed_{which} must be a date or midnight UTC"
-        )
-    return date_of_day(micros // DAY_US)
-
-
-def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
-    """Adds the job to a pipeline; returns the counts of the run, once published."""
-    end_early = job.write_metrics.max_reject_ratio < 1
-    read = ReadMessagesAndSessions(job.read_messages, job.read_sessions, end_early=end_early)
-    return (
-        pipeline
-        | "ReadMessagesAndSessions" >> read
-        | "ComputeSessionMetrics" >> job.compute_metrics
-        | "WriteMetrics" >> job.write_metrics
-    )
-
-
-def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
-    """Prints the last lines of a run that has published: what was read, and where the output is."""
-    out.print(console.closing_table(counts))
-    if table := console.stage_table(stages):
-        out.print(table)
-    out.print(f"published in {job.published_in}", markup=False)
-    if job.write_metrics.report:
-        out.print(f"the page is {job.write_metrics.report.path}", markup=False)
-    if not job.write_metrics.keep_files and any("_rejected_" in name for name in counts):
-        out.print(f"rejects are in {job.write_metrics.rejects_directory}", markup=False)
-    for line in console.doubts(counts):
-        out.print(line, markup=False)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the job that a command line asks for; returns the exit status."""
-    return running.run_job(PROGRAM, argv, parse=parse, build=build, tell=tell)
-
-
-def run() -> None:
-    """The console script."""
-    running.run_and_exit(main)
-
+COMMAND = Command(
+    parser=parser,
+    required=["messages", "sessions", "output|output_table"],
+    check=check,
+    job="pipelines.jobs.session_metrics",
+)
+main, run = COMMAND.main, COMMAND.run
 
 if __name__ == "__main__":
     run()

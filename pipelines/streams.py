@@ -28,6 +28,11 @@ def flush() -> None:
             stream.flush()
 
 
+def say(line: str) -> None:
+    """Prints a line on stderr, if anybody reads it."""
+    Stderr().write(f"{line}\n")
+
+
 class Stderr:
     """Stderr for `rich.console.Console`: what can't be written, as nobody reads it, is dropped."""
 

@@ -9,15 +9,6 @@ import json
 from importlib import resources
 from typing import Any
 
-import pyarrow as pa
-
-_ARROW_TYPES = {
-    "string": pa.string(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "boolean": pa.bool_(),
-    "timestamp-micros": pa.timestamp("us", "UTC"),
-}
 _BIGQUERY_TYPES = {
     "string": "STRING",
     "int": "INTEGER",
@@ -34,27 +25,6 @@ def avro_schema(name: str = "messaging_session_metrics") -> dict[str, Any]:
 
 
 @functools.cache
-def arrow_schema(name: str = "messaging_session_metrics") -> pa.Schema:
-    """Derives the Arrow (and so the Parquet) schema of `schemas/<name>.avsc`.
-
-    The metadata of the schema and of each field have the doc of the Avro schema as `description`.
-
-    >>> arrow_schema().field("MessagingSessionMetricValue").type
-    DataType(int32)
-    """
-    fields = [
-        pa.field(
-            field["name"],
-            _ARROW_TYPES[_type_of(field)],
-            nullable=is_nullable(field),
-            metadata={"description": field["doc"]},
-        )
-        for field in avro_schema(name)["fields"]
-    ]
-    return pa.schema(fields, metadata={"description": avro_schema(name)["doc"]})
-
-
-@functools.cache
 def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, str]]:
     """Derives the BigQuery schema of `schemas/<name>.avsc`, in the form of BigQuery's REST API.
 
@@ -65,7 +35,7 @@ def bigquery_schema(name: str = "messaging_session_metrics") -> list[dict[str, s
     return [
         {
             "name": field["name"],
-            "type": _BIGQUERY_TYPES[_type_of(field)],
+            "type": _BIGQUERY_TYPES[type_of(field)],
             "mode": "NULLABLE" if is_nullable(field) else "REQUIRED",
             "description": field["doc"],
         }
@@ -83,10 +53,10 @@ def symbols_of(field: dict[str, Any]) -> list[str]:
     return field["type"].get("symbols", []) if isinstance(field["type"], dict) else []
 
 
-def _type_of(field: dict[str, Any]) -> str:
+def type_of(field: dict[str, Any]) -> str:
+    """The type of a field of an Avro schema, or its logical type; that of an enum is `string`."""
     avro_type = field["type"][1] if is_nullable(field) else field["type"]
     if isinstance(avro_type, dict):
-        # An enum is a string.
         return avro_type.get("logicalType", "string")
     return avro_type
 
@@ -102,6 +72,10 @@ def metric_types() -> tuple[str, ...]:
         field for field in avro_schema()["fields"] if field["name"] == "MessagingSessionMetricType"
     )
     return tuple(symbols_of(field))
+
+
+DEFAULT_METRICS = metric_types()[:6]
+"""The six that Salesforce writes for every session."""
 
 
 def aliases(kind: str) -> dict[str, dict[str, Any]]:

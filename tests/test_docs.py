@@ -17,7 +17,9 @@ import pytest
 
 from docs import generate
 from examples import show
-from pipelines import calibration, command_line, report, session_metrics
+from pipelines import calibration, report, session_metrics
+from pipelines.command_line import parse_words
+from pipelines.jobs.beam_options import check_values
 
 ROOT = pathlib.Path(__file__).parent.parent
 EXPORT = ROOT / "examples" / "export"
@@ -178,9 +180,9 @@ def test_commands_are_understood(page):
         )
         if words[0] in JOBS:
             parser = JOBS[words[0]].parser()
-            args, rest = parser.parse_known_args(words[1:])
+            args, rest = parse_words(parser, words[1:], [])
             assert args.output, command
-            command_line.check_beam_options(rest, parser)
+            check_values(rest)
 
 
 @pytest.mark.slow

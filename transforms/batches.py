@@ -8,7 +8,8 @@ from typing import Literal, SupportsInt
 import numpy as np
 import pyarrow as pa
 
-from schemas import aliases, arrow_schema
+from schemas import aliases
+from schemas.arrow import arrow_schema
 
 END_USER, AGENT, BOT = 0, 1, 2
 """The senders whose messages count."""

@@ -22,7 +22,7 @@ INPUT_PREFIX = "bigquery:"
 
 _CHECK_TIMEOUT_S = 30.0
 
-TABLE = re.compile(r"(?P<project>[a-z][\w.:-]*)[:.](?P<dataset>\w+)\.(?P<table>[\w-]+)")
+_TABLE = re.compile(r"(?P<project>[a-z][\w.:-]*)[:.](?P<dataset>\w+)\.(?P<table>[\w-]+)")
 
 TYPE_NAMES = {"INT64": "INTEGER"}
 """Types that a table's schema may have under another name, and the name that our schemas have."""
@@ -51,7 +51,7 @@ def parse_table(text: str) -> Table:
     Raises:
       JobError: the text is neither.
     """
-    found = TABLE.fullmatch(text)
+    found = _TABLE.fullmatch(text)
     if not found:
         raise JobError(f"{text}: not of the form PROJECT:DATASET.TABLE")
     return Table(**found.groupdict())
@@ -60,6 +60,11 @@ def parse_table(text: str) -> Table:
 def is_table(pattern: str) -> bool:
     """Whether an input is a table, `bigquery:PROJECT.DATASET.TABLE`, and no file."""
     return pattern.startswith(INPUT_PREFIX)
+
+
+def is_table_name(place: str) -> bool:
+    """Whether a place for output is a table, and no directory."""
+    return ":" in place and bool(_TABLE.fullmatch(place))
 
 
 def import_client(name: str) -> Any:

@@ -5,10 +5,13 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from transforms.errors import InputError
 from transforms.patterns import local_files
+
+FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv"]
+"""A format that may be named for files whose suffix names none."""
 
 _CLOUD_EXTRA = "gs:// needs the cloud extra: pip install 'messaging-session-metrics[gcp]'"
 

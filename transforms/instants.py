@@ -1,9 +1,11 @@
 """Instants and durations: whole microseconds; instants since the epoch, UTC."""
 
 import datetime
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
@@ -19,11 +21,11 @@ def date_of_day(day: int) -> str:
     return (EPOCH.date() + datetime.timedelta(days=day)).isoformat()
 
 
-def end_of_second(instants_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def end_of_second(instants_us: "NDArray[np.int64]") -> "NDArray[np.int64]":
     """The last microsecond of ends: one without a fraction has whole seconds, and is its whole second.
 
     >>> end_of_second(np.array([1_000_000, 1_500_000]))
     array([1999999, 1500000])
     """
-    whole = instants_us % SECOND_US == 0
-    return np.where(whole, instants_us + SECOND_US - 1, instants_us)
+    is_whole = instants_us % SECOND_US == 0
+    return instants_us + is_whole * (SECOND_US - 1)

@@ -3,7 +3,7 @@
 import sys
 
 from pipelines import session_metrics
-from pipelines.running import run_and_exit
+from pipelines.command_line import run_and_exit
 
 
 def main() -> int:

@@ -6,8 +6,10 @@ import apache_beam as beam
 import yaml
 
 from pipelines import session_metrics
-from pipelines.command_line import check_beam_options
-from tests.support.cli import ROOT, RUNNER
+from pipelines.command_line import parse_words
+from pipelines.jobs.beam_options import check_values
+from pipelines.jobs.session_metrics import build
+from tests.support.cli import ROOT, RUNNER, make_job
 from tests.support.dataflow import PARAMETERS
 
 PAGE = (ROOT / "docs" / "dataflow.md").read_text("utf-8")
@@ -38,10 +40,10 @@ def test_commands_of_the_page_are_understood():
     assert len(commands) >= 2
     for words in commands:
         words = words[3:] if words[0] == "python" else words[1:]
-        args, rest = session_metrics.parser().parse_known_args(words)
+        args, rest = parse_words(session_metrics.parser(), words, [])
         assert [path[:15] for path in (*args.messages, *args.sessions)] == ["gs://my-bucket/"] * 2
         assert args.output == "gs://my-bucket/metrics"
-        check_beam_options(rest, session_metrics.parser())
+        check_values(rest)
 
 
 def check_parameters(found: dict[str, str]) -> None:
@@ -79,9 +81,9 @@ def test_page_lists_every_counter(tmp_path):
     words = f"""--messages {export}/conversation_entries.csv {export}/connect_pages/*.json
         --sessions {export}/messaging_sessions.csv --max_reject_ratio 0.05 --output {tmp_path}/out
         {RUNNER}"""
-    job = session_metrics.parse(words.split())
+    job = make_job(words.split())
     pipeline = beam.Pipeline(options=job.beam_options)
-    session_metrics.build(pipeline, job)
+    build(pipeline, job)
     result = pipeline.run()
     result.wait_until_finish()
     keys = [one.key.metric for one in result.metrics().query()["counters"]]

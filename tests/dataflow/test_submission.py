@@ -11,8 +11,9 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as beam_api
 
 from pipelines import session_metrics
-from pipelines.running import USAGE
-from tests.support.cli import ROOT, RUNNER, output_bytes
+from pipelines.command_line import USAGE
+from pipelines.jobs.session_metrics import build
+from tests.support.cli import ROOT, RUNNER, make_job, output_bytes
 from tests.support.dataflow import (
     IMAGE,
     make_worker,
@@ -45,9 +46,9 @@ def test_dry_run_builds_the_job_and_touches_nothing(storage, inputs, checkout, m
 def test_graph_for_dataflow(storage, inputs, checkout):
     setup = str(checkout / "setup.py")
     argv = [*inputs, *on_dataflow(storage), "--setup_file", setup, "--dry_run=True"]
-    job = session_metrics.parse([*argv, "--sdk_container_image", IMAGE])
+    job = make_job([*argv, "--sdk_container_image", IMAGE])
     pipeline = beam.Pipeline(options=job.beam_options)
-    session_metrics.build(pipeline, job)
+    build(pipeline, job)
     graph = pipeline.run().job.proto_pipeline
 
     (environment,) = graph.components.environments.values()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import calibration
+from pipelines.jobs.calibration import _HEADERS, _percent
 from schemas import metric_types
 from tests.support.calibration import run, small
 
@@ -47,9 +48,9 @@ def test_usage(tmp_path, capfd):
 
 
 def test_a_percentage_is_never_rounded_up():
-    assert calibration._percent({"compared": 100_000, "exact": 99_999}, "exact") == "99.99"
-    assert calibration._percent({"compared": 7, "exact": 7}, "exact") == "100.00"
+    assert _percent({"compared": 100_000, "exact": 99_999}, "exact") == "99.99"
+    assert _percent({"compared": 7, "exact": 7}, "exact") == "100.00"
 
 
 def test_each_type_has_a_header():
-    assert list(calibration._HEADERS) == list(metric_types())
+    assert list(_HEADERS) == list(metric_types())

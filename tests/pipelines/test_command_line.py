@@ -1,12 +1,17 @@
 """Bad usage and missing input: one line, exit status 2, nothing written."""
 
+import os
+import subprocess
+import sys
+
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines import session_metrics
-from tests.support.cli import output_bytes
+from tests.support.cli import ROOT, output_bytes
 from tests.support.jobs import MESSAGES, SESSIONS, put, session, values
+from transforms.reading import inputs
 
 
 def test_help(capsys):
@@ -14,6 +19,48 @@ def test_help(capsys):
     shown = capsys.readouterr().out
     for name in ("--messages", "--max_reject_ratio", "--closed_from", "--partition_by"):
         assert name in shown
+
+
+WITHOUT_BEAM = {  # what is asked of the command, after its name
+    "help": "--help",
+    "a near miss": "--mesages m.csv",
+    "a near miss of Beam's": "--temp_locatio=x",
+    "a missing option": "--messages m.csv",
+    "a missing file": "--messages no.csv --sessions no.csv --output out",
+    "two options that do not go together": (
+        "--messages no.csv --sessions no.csv --output out --partition_by day --closed_from "
+        "2024-10-02T12:00:00Z"
+    ),
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT_BEAM.values(), ids=WITHOUT_BEAM)
+@pytest.mark.parametrize("job", ["session_metrics", "calibration", "report"])
+def test_what_is_wrong_is_told_before_beam_is_imported(job, words, tmp_path):
+    """As quickly as Python starts; `--help` needs no Arrow either."""
+    code = f"""import sys
+from pipelines import {job}
+status = {job}.main({words.split()})
+print(status, *sorted({{"apache_beam", "pyarrow"}} & sys.modules.keys()))"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    loaded = ["pyarrow"] if "no.csv" in words and job == "session_metrics" else []
+    assert done.stdout.splitlines()[-1].split() == ["0" if words == "--help" else "2", *loaded]
+    assert len(done.stderr.splitlines()) == (words != "--help"), done.stderr
+
+
+def test_interrupted_while_inputs_are_looked_at(small, run, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inputs, "check_inputs", interrupted)
+    assert run() == (1, "session-metrics: interrupted; nothing was published\n")
 
 
 BAD = {
@@ -94,11 +141,6 @@ BAD = {
     "a mode that is none": (
         "--direct_running_mode foo",
         "argument --direct_running_mode: invalid choice: 'foo'",
-    ),
-    "a service without a project": (
-        "--runner DataflowRunner --messages gs://b/m.csv --sessions gs://b/s.csv --output gs://b/out",
-        "--runner DataflowRunner: Pipeline has validations errors: Missing GCS path option: "
-        "temp_location.",
     ),
     "workers elsewhere, nowhere": (
         "--environment_type EXTERNAL",

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import option_values, report, session_metrics
-from schemas import aliases, arrow_schema
+from schemas import aliases
+from schemas.arrow import arrow_schema
 from tests.support.cli import ROOT, RUNNER, call_main
 from tests.support.page import Page
 from tests.support.summaries import DAY_US, SECOND_US, UTC, batch, computed, contact_centre, summary

@@ -7,10 +7,10 @@ import re
 import fastavro
 import pytest
 
-from pipelines import session_metrics
-from pipelines.running import _run
+from pipelines.jobs.running import _run
+from pipelines.jobs.session_metrics import build
 from schemas import metric_types
-from tests.support.cli import RUNNER, output_bytes
+from tests.support.cli import RUNNER, make_job, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session, values
 from tests.support.metrics import make_small
 
@@ -164,7 +164,7 @@ def test_every_row_has_one_fate(tmp_path, run):
     assert table == COUNTS
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
-    counts, stages, *_ = _run(session_metrics.parse(argv), session_metrics.build)
+    counts, stages, *_ = _run(make_job(argv), build)
     assert counts == {  # Beam's counters
         **COUNTS,
         "assigned_by_session_id": 8,

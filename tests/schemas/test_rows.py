@@ -3,6 +3,7 @@
 import pytest
 
 import schemas
+from schemas.arrow import arrow_schema
 from schemas.rows import MessageRow, MetricRow, SessionRow
 
 
@@ -15,4 +16,4 @@ def test_rows_have_columns_of_their_input(row, kind):
 
 
 def test_rows_of_records_have_the_fields_of_the_schema():
-    assert list(MetricRow._fields) == schemas.arrow_schema().names
+    assert list(MetricRow._fields) == arrow_schema().names

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 import schemas
+from schemas.arrow import arrow_schema
 
 NAMES = ("messaging_session_metrics", "messaging_session_summary")
 INPUTS = ("messages", "sessions", "channels", "records", "summaries")
@@ -13,14 +14,14 @@ INPUTS = ("messages", "sessions", "channels", "records", "summaries")
 def test_derived_schemas_have_the_same_fields_and_docs(name):
     fields = schemas.avro_schema(name)["fields"]
     docs = {field["name"]: field["doc"] for field in fields}
-    arrow, bigquery = schemas.arrow_schema(name), schemas.bigquery_schema(name)
+    arrow, bigquery = arrow_schema(name), schemas.bigquery_schema(name)
     assert {field.name: field.metadata[b"description"].decode() for field in arrow} == docs
     assert {field["name"]: field["description"] for field in bigquery} == docs
     assert [field.nullable for field in arrow] == [schemas.is_nullable(field) for field in fields]
 
 
 def test_types_of_the_records():
-    assert [str(field.type) for field in schemas.arrow_schema()] == [
+    assert [str(field.type) for field in arrow_schema()] == [
         "string",
         "string",
         "string",
@@ -70,6 +71,6 @@ def test_the_canonical_name_comes_first(kind):
 
 
 def test_summaries_are_read_by_the_names_that_are_written():
-    written = schemas.arrow_schema("messaging_session_summary")
+    written = arrow_schema("messaging_session_summary")
     assert set(schemas.aliases("summaries")) <= set(written.names)
     assert pa.types.is_timestamp(written.field("ended_at").type)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import fastavro
 import pyarrow.parquet as pq
 
 from pipelines import session_metrics
+from pipelines.command_line import parse_words
+from pipelines.jobs import session_metrics as job
+from pipelines.jobs.beam_options import parse_options
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUNNER = "--runner=FnApiRunner"
@@ -33,6 +36,12 @@ def run_job(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def make_job(words: Sequence[str]) -> job.Job:
+    """Makes the job of a command line, and does not run it."""
+    args, rest = parse_words(session_metrics.parser(), words, [])
+    return job.make(args, parse_options(rest))
 
 
 def call_main(*args: str | Path) -> int:

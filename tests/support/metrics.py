@@ -11,11 +11,12 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from schemas import DEFAULT_METRICS
 from tests.support.batches import sessions
 from tests.support.cli import output_bytes
 from transforms import Metrics, WriteMetrics
 from transforms.folding import sessions as folded_sessions
-from transforms.folding.metrics import DEFAULT_METRICS, schema_of
+from transforms.folding.metrics import schema_of
 from transforms.folding.sessions import sample_sessions
 from transforms.plumbing.counters import add_counts
 from transforms.policy import Policy

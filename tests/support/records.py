@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from transforms.folding.metrics import DEFAULT_METRICS, schema_of
+from schemas import DEFAULT_METRICS
+from transforms.folding.metrics import schema_of
 from transforms.writing.records import to_records
 
 METRICS = schema_of(DEFAULT_METRICS)

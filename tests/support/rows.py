@@ -5,6 +5,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas import DEFAULT_METRICS
 from transforms import (
     BatchMessages,
     BatchSessions,
@@ -15,7 +16,6 @@ from transforms import (
     Policy,
     SessionRow,
 )
-from transforms.folding.metrics import DEFAULT_METRICS
 
 END = Timestamp(micros=1_727_874_000_123_456)
 MESSAGES = [

@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from transforms.folding.metrics import DEFAULT_METRICS, schema_of
+from schemas import DEFAULT_METRICS
+from transforms.folding.metrics import schema_of
 from transforms.folding.shard import fold_shard
 from transforms.policy import Policy
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas import arrow_schema
+from schemas.arrow import arrow_schema
 from transforms.folding.summaries import COLUMNS
 from transforms.writing.summary_rows import SUMMARIES_OUTPUT
 

@@ -8,10 +8,10 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.typehints.decorators import no_annotations
 
+from schemas import DEFAULT_METRICS
 from transforms.batches import Counts, kind_of
 from transforms.collections import COUNTS, EXAMPLES, Batches, Metrics
 from transforms.examples import Example, examples_of
-from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.folding.sessions import Sample, sample_sessions
 from transforms.folding.shard import fold_shard
 from transforms.keying.assign import AssignSessions

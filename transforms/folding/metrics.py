@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from schemas import metric_types
 from transforms.batches import AGENT, END_USER, KEYS, MAX_VALUE
 from transforms.folding.turns import Folded, Int64s, first_of_each
 from transforms.instants import SECOND_US
@@ -99,9 +98,6 @@ METRICS = {
     "ServiceRepFirstResponseTime": _first_since("routed_at"),
 }
 """How each type of `schemas.metric_types` is computed, in the same order."""
-
-DEFAULT_METRICS = metric_types()[:6]
-"""The six that Salesforce writes for every session."""
 
 
 def schema_of(types: tuple[str, ...]) -> pa.Schema:

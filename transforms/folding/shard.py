@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from schemas import DEFAULT_METRICS
 from transforms.batches import Counts, add_count, kind_of
 from transforms.folding import summaries
 from transforms.folding.checks import WITHOUT_MESSAGES, count_agreement, count_outside
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
-from transforms.folding.metrics import DEFAULT_METRICS, values_of
+from transforms.folding.metrics import values_of
 from transforms.folding.sessions import concat_sessions, select_sessions
 from transforms.folding.turns import Int64s, Messages, fold
 from transforms.policy import Policy

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas import arrow_schema
+from schemas.arrow import arrow_schema
 from transforms.batches import AGENT, BOT, END_USER, SIDES
 from transforms.folding.turns import Folded, Int64s, Responses, first_of_each, waiting_since
 from transforms.policy import RULES, Policy

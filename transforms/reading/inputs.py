@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -21,9 +21,6 @@ from transforms.reading.records import normalize_records, normalize_summaries
 from transforms.reading.sessions import normalize_channels, normalize_sessions
 from transforms.reading.tables import Stream, columns_of_table, open_streams, read_stream
 from transforms.reading.translations import Words, translated
-
-FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv"]
-"""A format that may be named for files whose suffix names none."""
 
 _WITH_OPTION = ("messages", "sessions", "participants", "channels")
 

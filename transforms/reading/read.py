@@ -16,7 +16,8 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.bigquery import Range
 from transforms.collections import Batches
-from transforms.reading.inputs import FileFormat, Input
+from transforms.files import FileFormat
+from transforms.reading.inputs import Input
 from transforms.reading.names import ColumnNames
 from transforms.reading.read_inputs import ReadInputs
 from transforms.reading.translations import Words, check_words

@@ -20,7 +20,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from isal import isal_zlib
 
-from schemas import arrow_schema, avro_schema
+from schemas import avro_schema
+from schemas.arrow import arrow_schema
 from transforms.plumbing import texts
 from transforms.writing.avro import avro_numbers, varint
 from transforms.writing.outputs import Output, Sessions

@@ -43,7 +43,7 @@ class Output:
       ended_field: the field with the session's end, by whose day a table is partitioned.
       partition: the beginning of the names of directories by day.
       layout: all columns that a batch may have for these rows, `batches.KEYS` first.
-      to_rows: makes the rows of a batch, schema `arrow_schema(schema)`.
+      to_rows: makes the rows of a batch, schema `schemas.arrow.arrow_schema(schema)`.
       to_avro: makes the same rows in Avro's binary encoding, one value per session: its rows end to end.
       rows_per_session: the number of rows that each session has in batches of a schema.
       csv_columns: the columns of a CSV file.

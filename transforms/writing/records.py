@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from schemas import arrow_schema, metric_types
+from schemas import metric_types
+from schemas.arrow import arrow_schema
 from transforms.folding.metrics import schema_of
 from transforms.writing.avro import avro_numbers, avro_texts, joined, varint
 from transforms.writing.outputs import Output

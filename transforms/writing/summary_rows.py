@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from schemas import arrow_schema
+from schemas.arrow import arrow_schema
 from transforms.batches import KEYS, SIDES
 from transforms.errors import OutputError
 from transforms.folding.summaries import COLUMNS, SUMMARY_SCHEMA, is_duration

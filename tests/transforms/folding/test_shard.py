@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import DEFAULT_METRICS
 from tests.support import oracle
 from tests.support.batches import messages, sessions
 from tests.support.shards import fold_any_order
-from transforms.folding.metrics import DEFAULT_METRICS
 from transforms.keying.sharding import narrow
 
 S = 1_000_000

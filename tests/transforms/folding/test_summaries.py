@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import arrow_schema, bigquery_schema
+from schemas import bigquery_schema
+from schemas.arrow import arrow_schema
 from tests.support import oracle
 from tests.support.batches import messages, sessions
 from tests.support.cli import call_main, output_bytes, read_values

@@ -3,9 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
+from schemas import DEFAULT_METRICS
 from tests.support.cases import each_case, parse
 from transforms.batches import AGENT, BOT, END_USER, MAX_VALUE, SESSIONS
-from transforms.folding.metrics import DEFAULT_METRICS, METRICS
+from transforms.folding.metrics import METRICS
 from transforms.folding.turns import AGENT_CLOCK, Messages, fold, turns_of, waiting_since
 from transforms.instants import SECOND_US
 from transforms.policy import Policy

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import arrow_schema, avro_schema
+from schemas import avro_schema
+from schemas.arrow import arrow_schema
 from tests.support.records import EXAMPLE, FIELDS, as_rows, many, metrics
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.records import RECORDS_OUTPUT, to_records

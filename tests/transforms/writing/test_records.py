@@ -5,7 +5,8 @@ import datetime
 import fastavro
 import pyarrow as pa
 
-from schemas import arrow_schema, avro_schema
+from schemas import avro_schema
+from schemas.arrow import arrow_schema
 from tests.support.records import EXAMPLE, FIELDS, SIX, as_rows, metrics
 from transforms.writing.records import names, to_records
 

@@ -10,7 +10,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from schemas import arrow_schema, avro_schema
+from schemas import avro_schema
+from schemas.arrow import arrow_schema
 from tests.support.batches import messages, sessions
 from tests.support.records import EXAMPLE
 from transforms.errors import OutputError

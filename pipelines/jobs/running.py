@@ -1,11 +1,9 @@
 """Runs any job: prepares its outputs, runs its pipeline, reports how it ended."""
 
-import atexit
+import argparse
 import contextlib
 import dataclasses
 import logging
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple, TypeVar, cast
 
@@ -20,17 +18,22 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
-from pipelines import console, streams
-from pipelines.command_line import LOCAL_RUNNERS, SUBMITTING_RUNNERS, UsageError, refusal, runner_of
+from pipelines import streams
+from pipelines.command_line import FAILED, PUBLISHED, USAGE, UsageError
+from pipelines.jobs import console
+from pipelines.jobs.beam_options import (
+    LOCAL_RUNNERS,
+    SUBMITTING_RUNNERS,
+    parse_options,
+    refusal,
+    runner_of,
+)
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, counters_of
 from transforms.publishing.publish import PreparedOutputs
 from transforms.publishing.staging import Fate, check_file
-
-PUBLISHED, FAILED, USAGE = 0, 1, 2
-"""The exit statuses."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,6 @@ class Job:
       files: the files that are written after the outputs.
       tables: the BigQuery tables whose rows are replaced.
       published_in: where the output is, once published, in words.
-      said: the lines that are printed before the run.
     """
 
     beam_options: PipelineOptions
@@ -51,7 +53,6 @@ class Job:
     files: Sequence[str] = ()
     tables: Sequence[str] = ()
     published_in: str
-    said: Sequence[str] = ()
 
     @property
     def runs_here(self) -> bool:
@@ -84,33 +85,35 @@ Build = Callable[[beam.Pipeline, AnyJob], beam.PCollection]
 
 def run_job(
     program: str,
-    argv: Sequence[str] | None,
+    args: argparse.Namespace,
+    words: Sequence[str],
     *,
-    parse: Callable[[Sequence[str]], AnyJob],
+    make: Callable[[argparse.Namespace, PipelineOptions], AnyJob],
     build: Build[AnyJob],
     tell: Callable[[Console, AnyJob, Counts, Counts], None],
 ) -> int:
-    """Runs the job that a command line asks for; returns the exit status.
+    """Runs a job; returns the exit status.
 
     Args:
       program: the name with which each line of an error begins.
-      argv: the words of the command line; None is the command line of this process.
-      parse: makes a job of the words.
+      args: the job's own options.
+      words: the words of the command line that are Beam's.
+      make: makes the job of its options and Beam's. Raises UsageError or JobError.
       build: adds the job to a pipeline.
       tell: prints the last lines of a run that has published, from the counts of its rows and of its
         stages.
     """
-    out = Console(file=cast(IO[str], streams.Stderr()), highlight=False, soft_wrap=True)
+    out = Console(
+        file=cast(IO[str], streams.Stderr()), emoji=False, highlight=False, soft_wrap=True
+    )
 
     def end(status: int, line: str) -> int:
-        out.print(f"{program}: {line}", markup=False)
+        streams.say(f"{program}: {line}")
         return status
 
     prepared = PreparedOutputs(())
     try:
-        job = parse(sys.argv[1:] if argv is None else argv)
-        for line in job.said:
-            out.print(line, markup=False)
+        job = make(args, parse_options(words))
         prepared = PreparedOutputs(() if job.is_dry_run else job.outputs)
         with prepared:
             for path in () if job.is_dry_run else job.files:
@@ -119,8 +122,6 @@ def run_job(
                 outcome = _run(job, build)
             if outcome.runs_on:
                 prepared.leave()
-    except SystemExit as exit:  # argparse has printed the help
-        return int(exit.code or 0)
     except (UsageError, JobError) as error:
         return end(USAGE, str(error))
     except (KeyboardInterrupt, Exception) as error:
@@ -243,16 +244,3 @@ def _runs_on(result: PipelineResult) -> bool:
         return not PipelineState.is_terminal(result.state)
     except Exception:  # the service does not answer
         return True
-
-
-def run_and_exit(main: Callable[[], int]) -> None:
-    """Runs the main function of a console script, and exits at once with its status.
-
-    An interrupted runner leaves threads behind, for which Python's own exit would wait.
-    """
-    status = main()
-    # One of these functions ends a job server that the runner has started, such as Prism.
-    with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()
-    streams.flush()
-    os._exit(status)

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipelines import console
+from pipelines.jobs import console
 
 STAGES = {
     "read_busy_ms": 1_200,

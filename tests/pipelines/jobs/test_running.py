@@ -1,20 +1,21 @@
 """Runs that fail, are interrupted or refused: one line, the exit status, the earlier output untouched."""
 
+import argparse
 import gzip
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines import running, session_metrics
-from tests.support.cli import RUNNER, output_bytes
+from pipelines.command_line import FAILED
+from pipelines.jobs import running
+from tests.support.cli import RUNNER, make_job, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session
 from transforms.publishing import directories
 from transforms.publishing.staging import staging_of
@@ -147,14 +148,13 @@ def test_workers_in_this_process_or_elsewhere(more, here, small):
     argv = f"--messages {small}/m.csv --sessions {small}/s.csv --output {small}/out {more}"
     for runner in ("DirectRunner", "FnApiRunner", "PrismRunner"):
         words = f"{argv} --runner {runner} --prism_location /nowhere/prism".split()
-        assert session_metrics.parse(words).runs_here == here, runner
+        assert make_job(words).runs_here == here, runner
 
 
 def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path, capfd):
     """A statement that has been sent may be carried out all the same."""
-    options = PipelineOptions([RUNNER])
 
-    def parse(argv: Sequence[str]) -> running.Job:
+    def make(args: argparse.Namespace, options: PipelineOptions) -> running.Job:
         outputs = [str(tmp_path / "out")]
         return running.Job(
             beam_options=options, outputs=outputs, tables=["p.d.t"], published_in="p.d.t"
@@ -166,5 +166,6 @@ def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path
     def tell(*_: object) -> None:
         raise AssertionError("nothing is published")
 
-    assert running.run_job("job", [], parse=parse, build=build, tell=tell) == running.FAILED
+    args = argparse.Namespace()
+    assert running.run_job("job", args, [RUNNER], make=make, build=build, tell=tell) == FAILED
     assert capfd.readouterr().err == "job: interrupted; whether p.d.t was changed is not known\n"

@@ -1,0 +1,125 @@
+"""Beam's own options of a command line, and which of its runners do what."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options import pipeline_options
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    PrismRunnerOptions,
+    SetupOptions,
+    StandardOptions,
+    TypeOptions,
+    WorkerOptions,
+)
+
+from pipelines.command_line import GIVEN, Parser, UsageError, unknown
+
+LOCAL_RUNNERS = ("directrunner", "fnapirunner", "switchingdirectrunner", "prismrunner")
+"""The runners whose workers are on this machine, in lower case."""
+
+SUBMITTING_RUNNERS = (
+    "prismrunner",
+    "portablerunner",
+    "flinkrunner",
+    "sparkrunner",
+    "kafkastreamsrunner",
+)
+"""The runners, in lower case, that begin no work before they have submitted a job to a server."""
+
+
+class _StoreSame(argparse.Action):
+    """Stores one value, as Beam's own options have it: a launcher may give the same value again."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        given = vars(args).setdefault(GIVEN, {})
+        if given.setdefault(self.dest, values) != values:
+            raise argparse.ArgumentError(self, "given twice, with different values")
+        setattr(args, self.dest, values)
+
+
+class _BeamParser(pipeline_options._BeamArgumentParser):
+    """Beam's parser. It raises UsageError for a wrong value."""
+
+    error = Parser.error
+
+
+def beam_parser() -> argparse.ArgumentParser:
+    """A parser of all of Beam's options."""
+    # Beam has no public list of its options. Its own classes add theirs to a parser of this kind.
+    parser = _BeamParser(allow_abbrev=False, add_help=False)
+    parser.register("action", None, _StoreSame)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    return parser
+
+
+def check_values(words: Sequence[str]) -> None:
+    """Raises UsageError for a wrong value of one of Beam's options, and for a word of none of them."""
+    parser = beam_parser()
+    _, strays = parser.parse_known_args(list(words))
+    if strays:
+        raise unknown(strays[0], parser)
+
+
+def parse_options(words: Sequence[str]) -> PipelineOptions:
+    """Makes Beam's options, with the defaults that every job needs.
+
+    Args:
+      words: what the parser of the command has left of the command line.
+
+    Raises:
+      UsageError: a wrong value, options that do not go together or that the runner can't follow.
+    """
+    check_values(words)
+    options = PipelineOptions(words)
+    _refuse_threads(options)
+    setup = options.view_as(SetupOptions)
+    # No worker needs anything from __main__, whatever the runner's default is.
+    setup.save_main_session = bool(setup.save_main_session)
+    try:
+        beam.Pipeline(options=options)
+    # Each runner has errors of its own for options that it can't follow.
+    except Exception as error:
+        raise refusal(options, error) from None
+    if runner_of(options) in LOCAL_RUNNERS:
+        # What a worker in this process logs would drown the lines of the job.
+        worker = options.view_as(WorkerOptions)
+        worker.default_sdk_harness_log_level = worker.default_sdk_harness_log_level or "CRITICAL"
+    if not options.view_as(PrismRunnerOptions).prism_location:
+        # DirectRunner tries to download Prism, without a timeout. It skips that for pipelines with
+        # unsafe triggers allowed; we have no triggers, so the flag changes nothing else.
+        options.view_as(TypeOptions).allow_unsafe_triggers = True
+    return options
+
+
+def refusal(options: PipelineOptions, error: Exception) -> UsageError:
+    """The error, one line, for what a runner says of its options."""
+    runner = options.view_as(StandardOptions).runner or "DirectRunner"
+    line = " ".join(str(error).split()) or type(error).__name__
+    return UsageError(line if runner in line else f"--runner {runner}: {line}")
+
+
+def _refuse_threads(options: PipelineOptions) -> None:
+    """Raises UsageError for the one mode of the local runners that loses rows, and for no number."""
+    direct = options.view_as(DirectOptions)
+    if direct.direct_num_workers < 0:
+        raise UsageError(
+            f"--direct_num_workers {direct.direct_num_workers}: name 1 or more, or 0 for one per core"
+        )
+    threads = direct.direct_running_mode == "multi_threading" and direct.direct_num_workers != 1
+    if threads and runner_of(options) in LOCAL_RUNNERS:
+        raise UsageError(
+            "--direct_running_mode=multi_threading with more than one worker loses rows; "
+            "use --direct_running_mode=multi_processing"
+        )
+
+
+def runner_of(options: PipelineOptions) -> str:
+    """The name of the runner, in lower case and without its module."""
+    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1].lower()
