@@ -24,6 +24,7 @@ def date_of_day(day: int) -> str:
 def end_of_second(instants_us: "NDArray[np.int64]") -> "NDArray[np.int64]":
     """The last microsecond of ends: one without a fraction has whole seconds, and is its whole second.
 
+    >>> import numpy as np
     >>> end_of_second(np.array([1_000_000, 1_500_000]))
     array([1999999, 1500000])
     """
