@@ -94,7 +94,7 @@ class WriteCalibration(beam.PTransform):
     def expand(self, calibration: Calibration) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
         pipeline = calibration.counts.pipeline
-        none = pipeline | "NoDifferences" >> beam.Create([b""], reshuffle=False)
+        none = pipeline | "NoDifferences" >> beam.Impulse()
         none |= "NoBatch" >> beam.Map(_no_differences).with_output_types(pa.RecordBatch)
         differences = (
             (calibration.differences, none)
@@ -119,7 +119,7 @@ class WriteCalibration(beam.PTransform):
         )
         return (
             pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "Publish"
             >> beam.Map(
                 self._publish,
@@ -151,7 +151,7 @@ class WriteCalibration(beam.PTransform):
 
     def _publish(
         self,
-        _: None,
+        _: bytes,
         differences: Iterable[str],
         rejects: Iterable[Written],
         written: Iterable[str],

@@ -15,9 +15,8 @@ from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 
 def number_of_shards(inputs: Batches) -> beam.pvalue.AsSingleton:
     """How many shards inputs are cut into, as a side input."""
-    return beam.pvalue.AsSingleton(
-        inputs.num_bytes | "Size" >> beam.CombineGlobally(sum) | "Shards" >> beam.Map(shards_for)
-    )
+    size = inputs.num_bytes | "Size" >> beam.CombineGlobally(sum).without_defaults()
+    return beam.pvalue.AsSingleton(size | "Shards" >> beam.Map(shards_for), 1)
 
 
 def group_by_shard(

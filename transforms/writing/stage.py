@@ -54,7 +54,7 @@ class StageFiles(beam.PTransform):
         pieces = metrics.batches | "KeyByFile" >> split
         if not by_day:
             # A run without sessions has a file without rows.
-            empty = pieces.pipeline | "NoSessions" >> beam.Create([b""], reshuffle=False)
+            empty = pieces.pipeline | "NoSessions" >> beam.Impulse()
             empty |= "NoBatch" >> beam.Map(lambda _: _EMPTY).with_output_types(pa.RecordBatch)
             # Flattened only now: the in-process runner would encode whole batches for it.
             pieces = (pieces, empty | "KeyNoBatch" >> split) | "AllPieces" >> beam.Flatten()

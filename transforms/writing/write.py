@@ -96,15 +96,17 @@ class WriteMetrics(beam.PTransform):
             metrics | "WriteFiles" >> stage_files,
             kept | "StageRejects" >> StageRejects(self._rejects_place),
         ) | "AllFiles" >> beam.Flatten()
-        counts = metrics.counts | "AddCounts" >> beam.CombineGlobally(add_counts)
-        once = metrics.batches.pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        # The default is of the side input: one of the sum would be four steps more.
+        add = beam.CombineGlobally(add_counts).without_defaults()
+        counts = metrics.counts | "AddCounts" >> add
+        once = metrics.batches.pipeline | "Once" >> beam.Impulse()
         # A side input, so that it is the same when publishing is tried again.
         run = once | "NameRun" >> beam.Map(lambda _: uuid.uuid4().hex)
         return once | "Publish" >> beam.Map(
             self._publish,
             beam.pvalue.AsIter(staged),
             self._build_report(metrics),
-            beam.pvalue.AsSingleton(counts),
+            beam.pvalue.AsSingleton(counts, {}),
             beam.pvalue.AsSingleton(run),
             examples_in(kept),
             *map(beam.pvalue.AsIter, metrics.examples),
@@ -176,7 +178,7 @@ class WriteMetrics(beam.PTransform):
 
     def _publish(
         self,
-        _: None,
+        _: bytes,
         written: Iterable[Written],
         reports: Iterable[Report],
         counts: Counts,

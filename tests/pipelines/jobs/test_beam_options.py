@@ -1,6 +1,9 @@
 """Beam's own options."""
 
+import pickle
+
 import pytest
+from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, PipelineOptions
 
 from docs.generate import beam_option_names
 from pipelines.command_line import UsageError, beam_names
@@ -19,3 +22,20 @@ def test_a_service_without_a_bucket():
         "--runner DataflowRunner: Pipeline has validations errors: Missing GCS path option: "
         "temp_location."
     )
+
+
+def test_views_of_the_options_are_made_once_and_share_their_values():
+    options = parse_options(["--runner", "FnApiRunner", "--experiments", "x"])
+    view = options.view_as(DebugOptions)
+    assert options.view_as(DebugOptions) is view
+    view.experiments.append("y")
+    assert options.view_as(DebugOptions).lookup_experiment("y")
+    assert options.get_all_options(drop_default=True)["experiments"] == ["x", "y"]
+
+
+def test_options_are_pickled_as_beams_own_and_without_its_secrets():
+    options = parse_options(["--runner", "FnApiRunner", "--impersonate_service_account", "secret"])
+    assert options.view_as(GoogleCloudOptions).impersonate_service_account == "secret"
+    unpickled = pickle.loads(pickle.dumps(options))
+    assert type(unpickled) is PipelineOptions
+    assert unpickled.view_as(GoogleCloudOptions).impersonate_service_account is None
