@@ -1,10 +1,12 @@
 """Makes a log of messages and its sessions, of any size. The same arguments make the same log.
 
-python -m benchmarks.load --messages N --format parquet|avro|jsonl|csv --output DIR
+python -m benchmarks.load --messages N --format parquet|avro|jsonl|csv|jsonl.gz|csv.gz --output DIR
     [--by session|conversation] [--seed N]
 
 DIR/messages-000.parquet, ...   ConversationEntry, in order of time, sessions interleaved
 DIR/sessions.parquet            MessagingSession, one for every 16 messages
+
+The messages with the suffix .gz are in 16 files.
 
 By conversation, the same messages name their conversation in place of their session. Each conversation
 has five sessions, fewer in a log of less than a million messages, for they do not overlap.
@@ -25,6 +27,7 @@ import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from isal import igzip
 from numpy.typing import NDArray
 
 MESSAGES_PER_SESSION = 16
@@ -35,7 +38,8 @@ MIN_CONVERSATIONS = 12_500
 SESSION_EVERY_MS = 864
 # Also the rows of a row group of Parquet.
 BATCH_MESSAGES = 250_000
-FILE_BATCHES = 10
+FILE_MESSAGES = 10 * BATCH_MESSAGES
+GZIP_FILES = 16
 CHUNK_SESSIONS = 1 << 16
 # 2024-10-02T08:00:00Z
 START_MS = 1_727_856_000_000
@@ -353,6 +357,9 @@ WRITERS: dict[str, Callable[[IO[bytes], pa.Schema], _Writer]] = {
 }
 
 
+FORMATS = (*WRITERS, "jsonl.gz", "csv.gz")
+
+
 def write(
     num_messages: int,
     load_format: str,
@@ -362,27 +369,37 @@ def write(
 ) -> None:
     """Writes a log and its sessions to a new or empty directory."""
     output.mkdir(parents=True, exist_ok=True)
+    plain_format = load_format.removesuffix(".gz")
+    is_gzip = plain_format != load_format
+    # The sessions are one file.
+    room = {
+        "messages": -(-num_messages // GZIP_FILES) if is_gzip else FILE_MESSAGES,
+        "sessions": num_messages,
+    }
     open_files: dict[str, tuple[IO[bytes], _Writer]] = {}
+    rows = dict.fromkeys(room, 0)
 
-    def close(name: str) -> None:
-        file, writer = open_files.pop(name)
+    def close(kind: str) -> None:
+        file, writer = open_files.pop(kind)
         writer.close()
         file.close()
 
-    batches = 0
     for kind, table in generate(num_messages, seed, by):
-        name = f"sessions.{load_format}"
-        if kind == "messages":
-            name = f"messages-{batches // FILE_BATCHES:03d}.{load_format}"
-            batches += 1
-        if name not in open_files:
-            file = (output / name).open("wb")
-            open_files[name] = file, WRITERS[load_format](file, table.schema)
-        open_files[name][1].write(table)
-        if kind == "messages" and batches % FILE_BATCHES == 0:
-            close(name)
-    for name in list(open_files):
-        close(name)
+        while len(table):
+            number, filled = divmod(rows[kind], room[kind])
+            if kind not in open_files:
+                name = f"messages-{number:03d}" if kind == "messages" else kind
+                path = output / f"{name}.{load_format}"
+                file = igzip.open(path, "wb") if is_gzip else path.open("wb")
+                open_files[kind] = file, WRITERS[plain_format](file, table.schema)
+            piece = table.slice(0, room[kind] - filled)
+            open_files[kind][1].write(piece)
+            rows[kind] += len(piece)
+            table = table.slice(len(piece))
+            if rows[kind] % room[kind] == 0:
+                close(kind)
+    for kind in list(open_files):
+        close(kind)
 
 
 def main() -> None:
@@ -390,7 +407,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--messages", type=int, required=True)
-    parser.add_argument("--format", choices=list(WRITERS), required=True)
+    parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--by", choices=["session", "conversation"], default="session")
     parser.add_argument("--seed", type=int, default=1)

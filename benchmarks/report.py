@@ -11,7 +11,14 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot, ticker
 
-FORMATS = {"parquet": "Parquet", "avro": "Avro", "jsonl": "JSON Lines", "csv": "CSV"}
+FORMATS = {
+    "parquet": "Parquet",
+    "avro": "Avro",
+    "jsonl": "JSON Lines",
+    "jsonl.gz": "JSON Lines, gzip",
+    "csv": "CSV",
+    "csv.gz": "CSV, gzip",
+}
 OURS = "session-metrics"
 PEERS = {
     "duckdb_sql": "DuckDB",
@@ -73,7 +80,7 @@ def table(results: Results) -> str:
             _memory_mb(theirs),
         ]
         made.append(f"| {' | '.join(cells)} |")
-    made += _by_size(results)
+    made += [*_by_size(results), *_memory_by_size(results)]
     if fold := results["fold"]:
         per_s = fold["messages"] / statistics.median(fold["wall_s"])
         made += [
@@ -102,15 +109,15 @@ def _by_size(results: Results) -> list[str]:
         "",
         f"{OURS} alone, Parquet to Avro:",
         "",
-        "| messages | seconds | seconds per million | CPU seconds | memory, MB |",
+        "| messages | seconds | seconds per million | CPU seconds | CPU seconds per million |",
         "|--:|--:|--:|--:|--:|",
     ]
     for messages, taken in sorted(runs.items()):
-        per_million = statistics.median(run["wall_s"] for run in taken) / messages * 1e6
-        made.append(
-            f"| {messages:,} | {_median_s(taken)} | {per_million:.2f} | {_median_s(taken, 'cpu_s')} "
-            f"| {_memory_mb(taken)} |"
-        )
+        cells = [f"{messages:,}"]
+        for clock in ("wall_s", "cpu_s"):
+            per_million = statistics.median(run[clock] for run in taken) / messages * 1e6
+            cells += [_median_s(taken, clock), f"{per_million:.2f}"]
+        made.append(f"| {' | '.join(cells)} |")
     if len(runs) > 1:
         points = [(size, run["wall_s"]) for size, taken in runs.items() for run in taken]
         sizes, times = np.array(points).T
@@ -120,6 +127,30 @@ def _by_size(results: Results) -> list[str]:
             f"Least squares: {intercept:.2f} s + {slope * 1e6:.2f} s per million messages "
             f"(R² {np.corrcoef(sizes, times)[0, 1] ** 2:.4f}).",
         ]
+    return made
+
+
+def _memory_by_size(results: Results) -> list[str]:
+    """The peak memory at each size, of the job and of its peers that read the same files."""
+    memory: dict[str, dict[int, list[dict[str, float]]]] = {}
+    for found in results["comparisons"]:
+        if found["load_format"] == "parquet" and found["peer_by"] == "session":
+            for name, runs in ((OURS, found["ours"]), (PEERS[found["peer"]], found["theirs"])):
+                memory.setdefault(name, {}).setdefault(found["messages"], []).extend(runs)
+    if not memory:
+        return []
+    sizes = sorted(memory[OURS])
+    made = [
+        "",
+        "Peak memory, MB, from Parquet:",
+        "",
+        f"| | {' | '.join(f'{size:,} messages' for size in sizes)} |",
+        f"|---|{'--:|' * len(sizes)}",
+    ]
+    for name in COLOURS:
+        if name in memory:
+            cells = [_memory_mb(memory[name][n]) if n in memory[name] else "" for n in sizes]
+            made.append(f"| {name} | {' | '.join(cells)} |")
     return made
 
 

@@ -77,6 +77,8 @@ COMPARISONS = [
     Comparison("jsonl-duckdb", "duckdb_sql", "jsonl", "parquet"),
     Comparison("csv-duckdb", "duckdb_sql", "csv", "parquet"),
     Comparison("csv-polars", "polars_plan", "csv", "parquet", ("--format", "parquet")),
+    Comparison("jsonl-gzip-duckdb", "duckdb_sql", "jsonl.gz", "parquet"),
+    Comparison("csv-gzip-duckdb", "duckdb_sql", "csv.gz", "parquet"),
     Comparison("avro-polars", "polars_plan", "avro", "avro", ("--format", "avro")),
     Comparison("parquet-summaries", "with_summaries", "parquet", "avro"),
     Comparison(

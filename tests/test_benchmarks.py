@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import json
 
 import fastavro
@@ -21,7 +22,7 @@ def small_pieces(monkeypatch):
     """Makes even a small log of several chunks, batches and files."""
     monkeypatch.setattr(load, "CHUNK_SESSIONS", 50)
     monkeypatch.setattr(load, "BATCH_MESSAGES", 300)
-    monkeypatch.setattr(load, "FILE_BATCHES", 3)
+    monkeypatch.setattr(load, "FILE_MESSAGES", 900)
 
 
 def test_ids_are_session_ids_and_all_different():
@@ -52,11 +53,13 @@ def test_log_is_whole_and_in_order_of_time(small_pieces, tmp_path):
 @pytest.mark.slow
 def test_log_is_the_same_in_every_format(small_pieces, tmp_path):
     rows = {}
-    for load_format in load.WRITERS:
+    for load_format in load.FORMATS:
         load.write(2000, load_format, tmp_path / load_format, seed=7)
         files = sorted((tmp_path / load_format).iterdir())
+        assert len(files) == 1 + (16 if load_format.endswith(".gz") else 3)
         rows[load_format] = [row for file in files for row in read(file)]
-    assert rows["parquet"] == rows["avro"] == rows["jsonl"]
+    assert rows["parquet"] == rows["avro"] == rows["jsonl"] == rows["jsonl.gz"]
+    assert len(rows["csv.gz"]) == len(rows["csv"])
     # Of CSV every tenth message is longer.
     longer = [row for row in rows["csv"] if row.get("Message", "").endswith('"\nshe wrote')]
     assert len(longer) == 200
@@ -66,6 +69,10 @@ def test_log_is_the_same_in_every_format(small_pieces, tmp_path):
 
 
 def read(path):
+    if path.suffix == ".gz":
+        plain_path = path.with_suffix("")
+        plain_path.write_bytes(gzip.decompress(path.read_bytes()))
+        return read(plain_path)
     if path.suffix == ".parquet":
         rows = pq.read_table(path).to_pylist()
     elif path.suffix == ".avro":

@@ -1,4 +1,4 @@
-"""One SQL statement on DuckDB: Parquet, JSON Lines or CSV in, Parquet out.
+"""One SQL statement on DuckDB: Parquet, JSON Lines or CSV in, the texts maybe as gzip; Parquet out.
 
 The join replaces session ids by numbers, so that windows and groups work on numbers. One window counts
 the messages of each side so far. The count before a side's message is its group: the group holds the
@@ -116,7 +116,9 @@ def _text(value: str) -> str:
 
 def statement(messages: str, sessions: str, output: str) -> str:
     """The SQL for some files; the suffix gives the format."""
-    source = {"parquet": PARQUET, "jsonl": JSON_LINES, "csv": CSV}[messages.rpartition(".")[2]]
+    source = {"parquet": PARQUET, "jsonl": JSON_LINES, "csv": CSV}[
+        messages.removesuffix(".gz").rpartition(".")[2]
+    ]
     return SQL.format(
         messages=source.format(pattern=_text(messages), columns=MESSAGE_COLUMNS),
         sessions=source.format(pattern=_text(sessions), columns=SESSION_COLUMNS),
