@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from transforms.batches import SESSIONS, Counts, add_count
 from transforms.instants import DAY_US, date_of_day
 from transforms.keying.sharding import shards_of
+from transforms.plumbing.dictionaries import one_batch
 from transforms.policy import Policy
 from transforms.snapshots import newest_snapshots
 
@@ -65,7 +66,7 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
         met = condition(newest).fill_null(False).to_numpy()
         add_count(counts, f"sessions_{fate}", np.count_nonzero(kept & ~met))
         kept &= met
-    return _one_batch(newest.filter(pa.array(kept)))
+    return one_batch(newest.filter(pa.array(kept)))
 
 
 Condition = Callable[[pa.Table], pa.ChunkedArray]
@@ -108,12 +109,4 @@ def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.Chun
 
 def concat_sessions(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:
     """Puts all sessions into one batch of layout `SESSIONS`, with one dictionary of ids."""
-    return _one_batch(pa.Table.from_batches(sessions, SESSIONS).unify_dictionaries())
-
-
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    columns = [
-        column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        for column in table.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+    return one_batch(pa.Table.from_batches(sessions, SESSIONS))

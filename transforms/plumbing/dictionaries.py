@@ -1,4 +1,4 @@
-"""Columns of dictionary codes, of which each value is looked up once. No Beam."""
+"""Columns of dictionary codes: values looked up once each, batches put together. No Beam."""
 
 from collections.abc import Callable, Sequence
 
@@ -32,3 +32,12 @@ def numbers_of(
             for number_of_code, column in zip(np.split(numbers, ends), columns, strict=True)
         ]
     )
+
+
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """The rows of a table as one batch; a column of codes gets one dictionary."""
+    columns = [
+        column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+        for column in table.unify_dictionaries().columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)

@@ -1,5 +1,6 @@
 """The columns of a piece of an input, as they were read, by their canonical names. Pure; no Beam."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.plumbing.dictionaries import one_batch
 from transforms.reading import values, words
 from transforms.reading.names import ColumnNames
 
@@ -31,6 +33,29 @@ class RawBatch:
     rows: Callable[[], np.ndarray]
     malformed: Sequence[tuple[int, str]] = ()
     pages: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+def put_together(raws: Sequence[RawBatch]) -> RawBatch | None:
+    """The rows of several pieces as one, in their order; its rows have no numbers.
+
+    None where that can't be: a piece has other columns or types than the first, or what is no row.
+    """
+    schemas = [{name: column.type for name, column in raw.columns.items()} for raw in raws]
+    if any(raw.malformed for raw in raws) or any(schema != schemas[0] for schema in schemas):
+        return None
+    batches = [
+        pa.RecordBatch.from_arrays(list(raw.columns.values()), list(schemas[0])) for raw in raws
+    ]
+    columns = one_batch(pa.Table.from_batches(batches))
+    pages: collections.Counter[str] = collections.Counter()
+    for raw in raws:
+        pages.update(raw.pages)
+    return RawBatch(
+        dict(zip(schemas[0], columns.columns, strict=True)),
+        sum(raw.num_rows for raw in raws),
+        lambda: np.zeros(len(columns), np.int64),
+        pages=pages,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,19 +38,36 @@ _NORMALIZERS_GIVEN: Mapping[str, Callable[[RawBatch, ColumnNames, str, Given], N
 }
 
 
+_SMALL_BYTES, _MOST_FILES = 1 << 20, 256
+"""Files smaller than this are read together, and so many of them at most."""
+
+
 class FilePart(NamedTuple):
     """A part of a file or of a table.
 
     Attributes:
-      names: the names that the file has for the columns of its input.
       path: of the file or table.
       part: the range of the file, or the stream of the table.
+    """
+
+    path: str
+    part: Part | Stream
+
+
+class FileParts(NamedTuple):
+    """What is read at once: a part of a file or of a table, or small files as a whole.
+
+    A hundred thousand files of a thousand bytes would otherwise be as many batches, each of which takes
+    a millisecond in every step.
+
+    Attributes:
+      names: the names that the files have for the columns of their input.
+      parts: the parts.
       is_first: whether the input begins with it, and ends the run if its beginning is all rejects.
     """
 
     names: ColumnNames
-    path: str
-    part: Part | Stream
+    parts: list[FilePart]
     is_first: bool = False
 
 
@@ -76,37 +93,68 @@ class Input:
     words: Words = dataclasses.field(default_factory=dict)
     file_format: str | None = None
 
-    def parts_of(self, pattern: str) -> Iterator[tuple[list[FilePart], int]]:
-        """The parts of each file that a pattern matches, or of a table.
+    def parts_of(self, pattern: str) -> Iterator[FileParts | int]:
+        """The parts of the files that a pattern matches, or of a table.
 
         Returns:
-          For each file its parts, and its size as canonical batches, roughly, in bytes.
+          The parts, and among them for each file its size as canonical batches, roughly, in bytes.
 
         Raises:
           InputError: there is no such file or table, it can't be read or lacks a required column.
         """
         if is_table(pattern):
             streams, names, num_bytes = open_streams(pattern, self.names, self.closed_us)
-            yield [FilePart(names, pattern, stream) for stream in streams], num_bytes
+            yield num_bytes
+            yield from (FileParts(names, [FilePart(pattern, stream)]) for stream in streams)
             return
-        for path, size in match(pattern):
-            names = _names_of(path, self.names, self.file_format)
+        together, size_together = FileParts(self.names, []), 0
+        for path, size, names in self._named_files(pattern):
             file_format = format_of(with_suffix(path, self.file_format))
             try:
                 with open_input(path) as file:
                     parts = file_format.parts(file, size)
-                    num_bytes = int(size * file_format.bytes_per_byte(file))
+                    yield int(size * file_format.bytes_per_byte(file))
             except UNREADABLE as error:
                 raise explain(path, error) from error
-            yield [FilePart(names, path, part) for part in parts], num_bytes
+            is_small = size < _SMALL_BYTES and len(parts) == 1
+            is_full = size_together + size > _SMALL_BYTES or len(together.parts) == _MOST_FILES
+            if together.parts and not (is_small and names is together.names and not is_full):
+                yield together
+                together, size_together = FileParts(names, []), 0
+            if is_small:
+                together = together._replace(names=names)
+                together.parts.append(FilePart(path, parts[0]))
+                size_together += size
+            else:
+                yield from (FileParts(names, [FilePart(path, part)]) for part in parts)
+        if together.parts:
+            yield together
 
-    def pieces_of(self, file_part: FilePart) -> Iterator[Decode]:
+    def _named_files(self, pattern: str) -> Iterator[tuple[str, int, ColumnNames]]:
+        """Each file that a pattern matches, with its size and its names for the columns.
+
+        Files with the same columns have the same object for their names.
+        """
+        known: dict[tuple[str, ...], ColumnNames] = {}
+        for path, size in match(pattern):
+            found = _columns_of_file(path, self.file_format)
+            if found is None:
+                yield path, size, self.names
+                continue
+            rows_differ = format_of(with_suffix(path, self.file_format)).rows_differ
+            key = (str(rows_differ), *found)
+            if key not in known:
+                self.names.check(found, path)
+                known[key] = self.names.resolve(found, path, rows_differ)
+            yield path, size, known[key]
+
+    def pieces_of(self, names: ColumnNames, file_part: FilePart) -> Iterator[Decode]:
         """The pieces of a part, each read when it is asked for and decoded when it is called.
 
         Raises:
           InputError: the file can't be read.
         """
-        names, path, part, _ = file_part
+        path, part = file_part
         try:
             if isinstance(part, Stream):
                 yield from read_stream(part, path, names.all())
@@ -116,20 +164,15 @@ class Input:
         except UNREADABLE as error:
             raise explain(path, error) from error
 
-    def normalize(
-        self, decode: Decode, file_part: FilePart, lookups: Lookups
-    ) -> tuple[RawBatch, Normalized]:
-        """Decodes a piece of a file and makes the canonical batches.
-
-        Returns:
-          The piece as it was read, and what `normalize_<kind>` makes of it.
+    def decode(self, piece: Decode, names: ColumnNames, file_part: FilePart) -> RawBatch:
+        """Decodes a piece of a file.
 
         Raises:
           InputError: the piece can't be read.
         """
-        names, path, part, _ = file_part
+        path, part = file_part
         try:
-            raw = look_into_texts(decode(), names.all())
+            raw = look_into_texts(piece(), names.all())
         except UNREADABLE as error:
             raise explain(path, error) from error
         if FILE_NAME in names.all():
@@ -137,6 +180,16 @@ class Input:
             name = stem_of(with_suffix(path, self.file_format) if is_file else path)
             named = pa.repeat(name, raw.num_rows)
             raw = dataclasses.replace(raw, columns={**raw.columns, FILE_NAME: named})
+        return raw
+
+    def normalize(
+        self, raw: RawBatch, names: ColumnNames, path: str, lookups: Lookups
+    ) -> Normalized:
+        """Makes the canonical batches of what was decoded, as `normalize_<kind>` does.
+
+        Raises:
+          InputError: the file has gone, and can't be looked at for the number of a rejected row.
+        """
         raw, names = translated(raw, names, self.words)
         given = Given(lookups, self.assume_platform, self.time_zone)
         try:
@@ -145,10 +198,9 @@ class Input:
             else:
                 found = _NORMALIZERS[names.kind](raw, names, path)
         except OSError as error:
-            # The number of a rejected row takes another look at the file, which may be gone by now.
             raise explain(path, error) from error
         pages = {f"{name}_of_{names.kind}": number for name, number in raw.pages.items()}
-        return raw, found._replace(counts={**found.counts, **pages})
+        return found._replace(counts={**found.counts, **pages})
 
 
 def check_inputs(
@@ -203,16 +255,6 @@ def _check_suffix(path: str, kind: str, file_format: str | None) -> None:
     except InputError as error:
         hint = f", or name the format with --{kind[:-1]}_format" if kind in _WITH_OPTION else ""
         raise InputError(f"{error}{hint}") from None
-
-
-def _names_of(path: str, names: ColumnNames, file_format: str | None) -> ColumnNames:
-    """The names that a file has for the columns; raises InputError where one is missing."""
-    found = _columns_of_file(path, file_format)
-    if found is None:
-        return names
-    names.check(found, path)
-    rows_differ = format_of(with_suffix(path, file_format)).rows_differ
-    return names.resolve(found, path, rows_differ)
 
 
 def _columns_of_file(path: str, file_format: str | None) -> list[str] | None:

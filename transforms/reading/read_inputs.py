@@ -6,7 +6,7 @@ A BigQuery table becomes streams, which are its parts.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -15,10 +15,13 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.collections import COUNTS, NUM_BYTES, REJECTS, Batches
 from transforms.plumbing import coders  # noqa: F401  (registers the coder)
+from transforms.plumbing.counters import add_counts
+from transforms.plumbing.dictionaries import one_batch
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.reading.beginnings import Beginning
-from transforms.reading.formats.parts import Decode
-from transforms.reading.inputs import FilePart, Input
+from transforms.reading.columns import RawBatch, put_together
+from transforms.reading.fates import Normalized
+from transforms.reading.inputs import FileParts, Input
 from transforms.reading.lookups import Lookups
 
 
@@ -50,7 +53,7 @@ class ReadInputs(beam.PTransform):
             | "Patterns" >> beam.Create(patterns, reshuffle=False)
             | "ListParts"
             >> beam.ParDo(_ListParts(by_kind))
-            .with_output_types(FilePart, num_bytes=int)
+            .with_output_types(FileParts, num_bytes=int)
             .with_outputs(NUM_BYTES, main="parts")
         )
         read = (
@@ -77,15 +80,16 @@ class _ListParts(beam.DoFn):
 
     def process(self, element: tuple[str, str, bool]) -> Iterator[Any]:
         kind, pattern, is_first = element
-        for parts, num_bytes in self._inputs[kind].parts_of(pattern):
-            for part in parts:
-                yield part._replace(is_first=is_first)
+        for found in self._inputs[kind].parts_of(pattern):
+            if isinstance(found, FileParts):
+                yield found._replace(is_first=is_first)
                 is_first = False
-            yield beam.pvalue.TaggedOutput(NUM_BYTES, num_bytes)
+            else:
+                yield beam.pvalue.TaggedOutput(NUM_BYTES, found)
 
 
 class _ReadParts(OverlappingDoFn):
-    """Makes of a part of a file or a table batches, rejects and counts."""
+    """Makes of parts of files or of a table batches, rejects and counts."""
 
     stage = "read"
 
@@ -93,29 +97,79 @@ class _ReadParts(OverlappingDoFn):
         self._inputs = inputs
         self._lookups: Lookups | None = None
 
-    def tasks(self, element: FilePart, extra: Sequence[pa.RecordBatch]) -> Iterator[Task]:
+    def tasks(self, element: FileParts, extra: Sequence[pa.RecordBatch]) -> Iterator[Task]:
         if self._lookups is None:
             self._lookups = Lookups.of(extra)
-        one = self._inputs[element.names.kind]
-        beginning = Beginning(element.names.kind) if element.is_first else None
-        for place, decode in enumerate(one.pieces_of(element)):
-            check = functools.partial(beginning.add, place) if beginning else None
-            yield functools.partial(_normalize, one, decode, element, self._lookups, check)
+        one, names = self._inputs[element.names.kind], element.names
+        pieces = (
+            (part.path, functools.partial(one.decode, piece, names, part))
+            for part in element.parts
+            for piece in one.pieces_of(names, part)
+        )
+        normalize = functools.partial(one.normalize, names=names, lookups=self._lookups)
+        beginning = Beginning(names.kind) if element.is_first else None
+        if len(element.parts) > 1:
+            yield functools.partial(_read, pieces, normalize, 0, beginning)
+            return
+        for place, piece in enumerate(pieces):
+            yield functools.partial(_read, [piece], normalize, place, beginning)
 
 
-def _normalize(
-    one: Input,
-    decode: Decode,
-    file_part: FilePart,
-    lookups: Lookups,
-    check: Callable[[int, pa.RecordBatch], None] | None,
+_Piece = tuple[str, Callable[[], RawBatch]]
+"""The path of a file, and what decodes a piece of it."""
+
+
+def _read(
+    pieces: Iterable[_Piece],
+    normalize: Callable[..., Normalized],
+    place: int,
+    beginning: Beginning | None,
 ) -> Done:
-    raw, (batches, rejects, counts) = one.normalize(decode, file_part, lookups)
-    num_rows = raw.num_rows + len(raw.malformed)
-    if check:
-        check(num_rows, rejects)
-    stage = {"rows": num_rows, "bytes": sum(batch.nbytes for batch in batches)}
-    outputs: list[Any] = [batch for batch in batches if len(batch)]
-    if len(rejects):
-        outputs.append(beam.pvalue.TaggedOutput(REJECTS, rejects))
-    return Done(outputs, counts, stage)
+    """Reads pieces, and puts their rows together.
+
+    Args:
+      pieces: the pieces.
+      normalize: makes the canonical batches of what was decoded of the file at a `path`.
+      place: how many pieces of the beginning are before them.
+      beginning: of the input, if it begins with them.
+    """
+    raws = [(path, decode()) for path, decode in pieces]
+    num_rows = 0
+    found: list[Normalized] = []
+    for rows, one in _normalized(raws, normalize):
+        if beginning:
+            beginning.add(place + len(found), rows, one.rejects)
+        num_rows += rows
+        found.append(one)
+    rejects = [one.rejects for one in found if len(one.rejects)]
+    by_schema: dict[pa.Schema, list[pa.RecordBatch]] = {}
+    for batch in (batch for one in found for batch in one.batches if len(batch)):
+        by_schema.setdefault(batch.schema, []).append(batch)
+    outputs: list[Any] = [_together(batches) for batches in by_schema.values()]
+    stage = {"rows": num_rows, "bytes": sum(batch.nbytes for batch in outputs)}
+    if rejects:
+        outputs.append(beam.pvalue.TaggedOutput(REJECTS, _together(rejects)))
+    return Done(outputs, add_counts(one.counts for one in found), stage)
+
+
+def _normalized(
+    raws: list[tuple[str, RawBatch]], normalize: Callable[..., Normalized]
+) -> Iterator[tuple[int, Normalized]]:
+    """Normalizes pieces of files together, or one by one where that can't be, or a row is a reject.
+
+    The reject has the path of its file, and the number of its row there.
+
+    Yields:
+      A number of rows, and what is made of them.
+    """
+    if len(raws) > 1 and (together := put_together([raw for _, raw in raws])):
+        found = normalize(together, path="")
+        if not len(found.rejects):
+            yield together.num_rows, found
+            return
+    for path, raw in raws:
+        yield raw.num_rows + len(raw.malformed), normalize(raw, path=path)
+
+
+def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else one_batch(pa.Table.from_batches(batches))

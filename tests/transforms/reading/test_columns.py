@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from tests.support.raw_rows import MESSAGE, NOON, SESSION, messages, one, sessions
 from transforms.reading import values
-from transforms.reading.columns import Columns, RawBatch, first_stated, nulls
+from transforms.reading.columns import Columns, RawBatch, first_stated, nulls, put_together
 from transforms.reading.names import ColumnNames
 from transforms.rejects import rejects_in
 
@@ -94,3 +94,27 @@ def test_what_is_stated_is_told_from_what_is_understood():
 def test_nulls():
     assert nulls(pa.array([1, None])).tolist() == [False, True]
     assert nulls(pa.array([1, 2])).tolist() == [False, False]
+
+
+def raw(num_rows=1, malformed=(), pages=None, **arrays):
+    return RawBatch(arrays, num_rows, lambda: np.arange(num_rows), malformed, pages or {})
+
+
+def test_pieces_with_the_same_columns_are_put_together():
+    codes = [pa.array(texts).dictionary_encode() for texts in (["a", "b"], ["c"], ["b"])]
+    pieces = [
+        raw(len(some), pages={"last": 1}, Id=some, n=pa.array([7] * len(some))) for some in codes
+    ]
+    together = put_together(pieces)
+    assert together.columns["Id"].to_pylist() == ["a", "b", "c", "b"]
+    assert together.columns["Id"].dictionary.to_pylist() == ["a", "b", "c"]
+    assert (together.num_rows, together.pages) == (4, {"last": 3})
+    assert together.columns["n"].to_pylist() == [7] * 4
+
+
+def test_pieces_that_are_not_alike_are_not():
+    one, text = raw(Id=pa.array(["a"])), pa.array(["b"])
+    assert put_together([one, raw(Id=text)]) is not None
+    assert put_together([one, raw(Id=pa.array([1]))]) is None
+    assert put_together([one, raw(Id=text, Status=text)]) is None
+    assert put_together([one, raw(Id=text, malformed=[(2, "not JSON")])]) is None
