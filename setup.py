@@ -42,6 +42,7 @@ setup(
             "session-metrics = pipelines.session_metrics:run",
             "session-calibration = pipelines.calibration:run",
             "session-report = pipelines.report:run",
+            "session-metrics-worker = pipelines.jobs.worker:run",
         ]
     },
     install_requires=[

@@ -31,19 +31,28 @@ def _filesystems() -> Any:
     return FileSystems
 
 
+def absolute(path: str) -> str:
+    """A path of this machine with its directory; a path in a store as it is."""
+    return os.path.abspath(path) if is_local(path) else path
+
+
 def is_local(path: str) -> bool:
     """Whether a path is in a filesystem of this machine, not in a store."""
     return "://" not in path
 
 
-def open_input(path: str) -> IO[bytes]:
+def open_input(path: str, directory: str = "") -> IO[bytes]:
     """Opens a file for reading: seekable, its bytes as they are stored, nothing decompressed.
+
+    Args:
+      path: of any filesystem that Beam knows.
+      directory: where a relative path begins; empty for the working directory of this process.
 
     Raises:
       OSError: the file can't be opened; later, from the file's own methods, it can't be read on.
     """
     if is_local(path):
-        return open(path, "rb")
+        return open(os.path.join(directory, path), "rb")
     from apache_beam.io.filesystem import CompressionTypes
 
     try:
@@ -89,10 +98,14 @@ class _Remote(io.BufferedIOBase):
             raise OSError(f"reading broke off ({reason(error)}); run the same again") from error
 
 
-def match(pattern: str) -> list[tuple[str, int]]:
+def match(pattern: str, directory: str = "") -> list[tuple[str, int]]:
     """The files that a pattern matches, and their sizes in bytes, sorted by path.
 
     Those of this machine are found as `local_files` says, also behind `file://`; a store lists its own.
+
+    Args:
+      pattern: the pattern.
+      directory: where relative paths begin; empty for the working directory of this process.
 
     Raises:
       InputError: no file matches, one of them can't be read, the pattern is a directory, or the
@@ -100,9 +113,10 @@ def match(pattern: str) -> list[tuple[str, int]]:
     """
     local = pattern.removeprefix("file://")
     if is_local(local):
-        if files := local_files(local):
+        if files := local_files(local, directory):
             return files
-        hint = "" if os.path.isabs(local) else f"; {os.path.abspath(local)}"
+        whole = os.path.abspath(os.path.join(directory, local))
+        hint = "" if os.path.isabs(local) else f"; {whole}"
         raise InputError(f"{pattern}: no such file{hint}")
     try:
         check_filesystem(pattern)

@@ -23,26 +23,33 @@ _KINDS = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
-def local_files(pattern: str) -> list[tuple[str, int]]:
+def local_files(pattern: str, directory: str = "") -> list[tuple[str, int]]:
     """The files of this machine that a pattern matches, and their sizes in bytes, sorted by path.
+
+    Paths are given as the pattern has them: those of a relative pattern are relative.
 
     `*`, `?` and `[...]` are within one name of a path, `**` is any number of folders. Links are followed.
     Hidden files and those that Spark writes beside a table are passed over, unless the pattern names
     them. A name that is there just as it is written is that file, whatever characters it has.
+
+    Args:
+      pattern: the pattern.
+      directory: where relative paths begin; empty for the working directory of this process.
 
     Raises:
       InputError: what is found can't be read: a link to nothing, a file or a directory without
         permission, a directory with files in it, a pipe, a device, a name that is no UTF-8.
     """
     found = {}
-    for path in _paths("", pattern.split("/")):
+    base = "" if os.path.isabs(pattern) else os.path.join(directory, "")
+    for path in _paths(base, pattern.split("/")):
         shown = path.encode("utf-8", "replace").decode()
         if shown != path:
             # Beam can't hand such a name to a worker.
             raise InputError(f"{shown}: the bytes of its name are no UTF-8; rename it")
-        size = _size_of(path, is_named=path == pattern)
+        size = _size_of(path, is_named=path == base + pattern)
         if size is not None:
-            found[path] = size
+            found[path.removeprefix(base)] = size
     return sorted(found.items())
 
 

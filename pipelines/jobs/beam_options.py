@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.command_line import GIVEN, Parser, UsageError, unknown
+from pipelines.jobs.endpoints import check_endpoints
 
 AnyOptions = TypeVar("AnyOptions", bound=PipelineOptions)
 
@@ -31,6 +32,53 @@ SUBMITTING_RUNNERS = (
     "kafkastreamsrunner",
 )
 """The runners, in lower case, that begin no work before they have submitted a job to a server."""
+
+
+_OF_FLINK = [
+    "allow_non_restored_state",
+    "attached_mode",
+    "auto_balance_write_files_sharding_enabled",
+    "auto_watermark_interval",
+    "checkpoint_timeout_millis",
+    "checkpointing_interval",
+    "checkpointing_mode",
+    "disable_metrics",
+    "enable_stable_input_drain",
+    "execution_mode_for_batch",
+    "execution_retry_delay",
+    "externalized_checkpoints_enabled",
+    "fail_on_checkpointing_errors",
+    "faster_copy",
+    "file_input_split_max_size_m_b",
+    "finish_bundle_before_checkpointing",
+    "flink_conf_dir",
+    "force_slot_sharing_group",
+    "force_unaligned_checkpoint_enabled",
+    "job_check_interval_in_secs",
+    "latency_tracking_interval",
+    "max_bundle_size",
+    "max_bundle_time_mills",
+    "min_pause_between_checkpoints",
+    "num_concurrent_checkpoints",
+    "number_of_execution_retries",
+    "object_reuse",
+    "operator_chaining",
+    "re_iterable_group_by_key_result",
+    "report_checkpoint_duration",
+    "retain_externalized_checkpoints_on_cancellation",
+    "savepoint_path",
+    "shutdown_sources_after_idle_ms",
+    "state_backend",
+    "state_backend_factory",
+    "state_backend_storage_path",
+    "tolerable_checkpoint_failure_number",
+    "unaligned_checkpoint_enabled",
+    "use_data_stream_for_batch",
+]
+"""The options that Flink's job server declares beside those of the Python SDK.
+
+From Beam's page on the Flink runner. Beam asks the server for them, once it is there.
+"""
 
 
 class _StoreSame(argparse.Action):
@@ -83,15 +131,28 @@ def beam_parser() -> argparse.ArgumentParser:
     parser.register("action", None, _StoreSame)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)
+    # Flags among them take no value here, as Beam's parser has it once the server has declared them.
+    for name in _OF_FLINK:
+        parser.add_argument(f"--{name}", nargs="?", const=True)
     return parser
 
 
 def check_values(words: Sequence[str]) -> None:
-    """Raises UsageError for a wrong value of one of Beam's options, and for a word of none of them."""
+    """Looks at the values of Beam's options.
+
+    Raises:
+      UsageError: a wrong value, a word of no option, an option of Flink's where another runner runs.
+    """
     parser = beam_parser()
-    _, strays = parser.parse_known_args(list(words))
+    found, strays = parser.parse_known_args(list(words))
     if strays:
         raise unknown(strays[0], parser)
+    runner = _plain_name(found.runner)
+    if runner in ("flinkrunner", "portablerunner"):
+        return
+    for name in _OF_FLINK:
+        if name in getattr(found, GIVEN, {}):
+            raise UsageError(f"--{name} is of Flink's job server; the runner is {found.runner}")
 
 
 def parse_options(words: Sequence[str]) -> PipelineOptions:
@@ -106,6 +167,7 @@ def parse_options(words: Sequence[str]) -> PipelineOptions:
     check_values(words)
     options = _Options(words)
     _refuse_threads(options)
+    check_endpoints(options)
     setup = options.view_as(SetupOptions)
     # No worker needs anything from __main__, whatever the runner's default is.
     setup.save_main_session = bool(setup.save_main_session)
@@ -149,4 +211,8 @@ def _refuse_threads(options: PipelineOptions) -> None:
 
 def runner_of(options: PipelineOptions) -> str:
     """The name of the runner, in lower case and without its module."""
-    return (options.view_as(StandardOptions).runner or "DirectRunner").rsplit(".")[-1].lower()
+    return _plain_name(options.view_as(StandardOptions).runner)
+
+
+def _plain_name(runner: str | None) -> str:
+    return (runner or "DirectRunner").rsplit(".")[-1].lower()

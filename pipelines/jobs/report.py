@@ -14,6 +14,7 @@ from pipelines.jobs import running
 from transforms import BuildReport, ReadSummaries, ReportPage
 from transforms.batches import Counts
 from transforms.errors import InputError
+from transforms.files import absolute
 from transforms.plumbing.counters import emit_counts
 from transforms.publishing.staging import write_file
 from transforms.rejects import rejects_in
@@ -54,10 +55,12 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     """Adds the job to a pipeline; returns the number of sessions, once the page is written."""
     read = pipeline | "ReadSummaries" >> job.read_summaries
     rejects = read.rejects | "KeepRejects" >> KeepRejects(1)
+    # Workers may have another working directory.
+    page = dataclasses.replace(job.report_page, path=absolute(job.report_page.path))
     return (
         read.batches
         | "BuildReport" >> BuildReport(job.report_page.zone)
-        | "WritePage" >> beam.Map(_write, job.report_page, job.counts, beam.pvalue.AsIter(rejects))
+        | "WritePage" >> beam.Map(_write, page, job.counts, beam.pvalue.AsIter(rejects))
     )
 
 

@@ -43,7 +43,7 @@ def same_bytes(job: Job, expected: dict[str, bytes], tmp_path: pathlib.Path) -> 
     def check(*args: str, output: pathlib.Path = tmp_path / "out") -> Done:
         done = job.run(output, *args, f"--summary={output}/summary.json")
         assert done.status == 0, "\n".join(done.said[-40:])
-        assert output_bytes(output) == expected
+        assert output_bytes(job.directory / output) == expected
         return done
 
     return check

@@ -1,9 +1,11 @@
 """The main job with workers in other processes, and its output when a part of the cluster dies."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -66,6 +68,19 @@ def watching(directory: pathlib.Path) -> Iterator[set[Files]]:
 
 def test_the_same_bytes(cluster, same_bytes):
     same_bytes(*cluster.options)
+
+
+def test_a_relative_path_begins_where_the_command_runs(cluster, job, same_bytes, tmp_path):
+    """The pool, whose workers write the files, has another working directory."""
+    output = pathlib.Path(os.path.relpath(tmp_path / "relative", job.directory))
+    same_bytes(*cluster.options, output=output)
+
+
+def test_workers_that_the_runner_starts_as_processes(cluster, same_bytes):
+    command = pathlib.Path(sys.executable).with_name("session-metrics-worker")
+    config = json.dumps({"command": str(command)})
+    runner = cluster.options[:2]
+    same_bytes(*runner, "--environment_type=PROCESS", f"--environment_config={config}")
 
 
 def test_a_mistake_is_told_in_one_line(cluster, job, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import apache_beam as beam
 import fastavro
 import pytest
 
@@ -230,6 +231,27 @@ def test_messages_of_several_files(tmp_path, run):
     argv = "--messages @m?.csv @m/*.csv --bots answer --sessions @s.csv --output @out"
     assert run("--output_format jsonl", argv)[0] == 0
     assert values(output_bytes(tmp_path / "out")) == {"a": [1, 0, 0, 1, 0, 0]}
+
+
+def test_relative_paths_where_workers_have_another_directory(small, tmp_path, monkeypatch):
+    """The job is built in one directory and runs in another, as it does on workers elsewhere."""
+    put(small / "m.csv", MESSAGES, "a,1,noon,EndUser,Text", "a,2,2024-10-02T12:00:00Z,EndUser,Text")
+    (tmp_path / "elsewhere").mkdir()
+    words = "--messages ./m.csv --sessions s.csv --output out --rejects bad --summary c.json"
+    words += " --session_summary sums --report p.html --max_reject_ratio 1 --output_format jsonl"
+    monkeypatch.chdir(small)
+    job = make_job([*words.split(), RUNNER])
+    pipeline = beam.Pipeline(options=job.beam_options)
+    build(pipeline, job)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pipeline.run().wait_until_finish()
+    assert os.listdir() == []
+    made = ["bad", "c.json", "elsewhere", "m.csv", "out", "p.html", "s.csv", "sums"]
+    assert sorted(os.listdir(small)) == made
+    assert values(output_bytes(small / "out")) == {"a": [0, 0, 0, 1, 0, 0]}
+    # The source is the path that was given.
+    (reject,) = output_bytes(small / "bad").values()
+    assert json.loads(reject)["source"] == "./m.csv"
 
 
 def test_ranges_are_half_open(tmp_path, run):

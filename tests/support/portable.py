@@ -155,22 +155,26 @@ class Done(NamedTuple):
 
 
 class Job:
-    """The main job on a log of messages; it writes a file for each day, and some rejects."""
+    """The main job on a log of messages; it writes a file for each day, and some rejects.
+
+    Attributes:
+      directory: of the log; the command runs in it.
+    """
 
     def __init__(self, log: pathlib.Path):
-        self._log = log
+        self.directory = log
 
     def start(self, output: pathlib.Path, *args: str) -> subprocess.Popen[str]:
         """Starts the job in a process and a process group of its own."""
         command = [
             *(sys.executable, "-m", "pipelines.session_metrics"),
-            *("--messages", f"{self._log}/messages-*.parquet", f"{self._log}/bad.csv"),
-            *("--sessions", f"{self._log}/sessions.parquet"),
+            *("--messages", f"{self.directory}/messages-*.parquet", f"{self.directory}/bad.csv"),
+            *("--sessions", f"{self.directory}/sessions.parquet"),
             *("--partition_by", "day", "--output", str(output), *args),
         ]
         return subprocess.Popen(
             command,
-            cwd=self._log,
+            cwd=self.directory,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -118,6 +118,19 @@ def test_a_relative_pattern_is_shown_in_full(tmp_path, monkeypatch):
     assert str(caught.value) == f"no*.csv: no such file; {tmp_path}/no*.csv"
 
 
+def test_a_relative_path_begins_in_a_directory(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("x")
+    monkeypatch.chdir("/")
+    assert files.match("*.csv", str(tmp_path)) == [("a.csv", 1)]
+    for path in ("a.csv", f"{tmp_path}/a.csv"):
+        with files.open_input(path, str(tmp_path)) as file:
+            assert file.read() == b"x"
+    with pytest.raises(InputError, match=f"b.csv: no such file; {tmp_path}/b.csv"):
+        files.match("b.csv", str(tmp_path))
+    assert files.absolute("a/../b") == "/b"
+    assert files.absolute("gs://b/a") == "gs://b/a"
+
+
 def test_files_of_a_pattern_are_sorted_and_have_their_size(tmp_path):
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_bytes(name.encode() * 2)

@@ -51,6 +51,22 @@ def test_names_of_one_directory(tree, tmp_path):
     assert found("*/a.csv") == found("deep/*.csv") == ["deep/a.csv"]
 
 
+def test_a_directory_in_which_relative_paths_begin(tree, tmp_path, monkeypatch):
+    tree("[x]/a.csv", "[x]/y/a.csv", "b.csv")
+    monkeypatch.chdir("/")
+    begin = str(tmp_path / "[x]")
+    for pattern, paths in (
+        ("*.csv", ["a.csv"]),
+        ("a.csv", ["a.csv"]),
+        ("./**/a.csv", ["./a.csv", "./y/a.csv"]),
+        ("../*.csv", ["../b.csv"]),
+        (f"{tmp_path}/*.csv", [f"{tmp_path}/b.csv"]),
+    ):
+        assert [path for path, _ in local_files(pattern, begin)] == paths, pattern
+    with pytest.raises(InputError, match="y: a directory; name its files"):
+        local_files("y", begin)
+
+
 def test_folders_at_any_depth(tree):
     tree("a.csv", "x/a.csv", "x/y/b.csv", "x/y/c[1].csv", "x/y/d.json", ".hidden/e.csv", "x/.f.csv")
     assert found("**/*.csv") == ["a.csv", "x/a.csv", "x/y/b.csv", "x/y/c[1].csv"]

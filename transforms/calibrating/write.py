@@ -18,6 +18,7 @@ from transforms.batches import Counts
 from transforms.calibrating.agreement import COMPARED, DIFFERENCES, open_switches, standings
 from transforms.calibrating.calibrate import Calibration
 from transforms.errors import InputError
+from transforms.files import absolute
 from transforms.folding.checks import with_median
 from transforms.folding.turns import Int64s
 from transforms.plumbing.counters import add_counts, emit_counts
@@ -93,6 +94,10 @@ class WriteCalibration(beam.PTransform):
     @no_annotations
     def expand(self, calibration: Calibration) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
+        # Workers may have another working directory.
+        return dataclasses.replace(self, output=absolute(self.output))._expand(calibration)
+
+    def _expand(self, calibration: Calibration) -> beam.PCollection:
         pipeline = calibration.counts.pipeline
         none = pipeline | "NoDifferences" >> beam.Impulse()
         none |= "NoBatch" >> beam.Map(_no_differences).with_output_types(pa.RecordBatch)

@@ -1,6 +1,7 @@
 """The inputs of a job: where each is, the parts that it is read in, and the rows of a part. No Beam."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -83,6 +84,7 @@ class Input:
       closed_us: of sessions, the range of ends that are asked for.
       words: the words of another system in its columns.
       file_format: the format of files whose suffix names none, None takes none.
+      directory: where relative paths begin. Workers elsewhere have a working directory of their own.
     """
 
     patterns: Sequence[str]
@@ -92,6 +94,7 @@ class Input:
     closed_us: Range = (None, None)
     words: Words = dataclasses.field(default_factory=dict)
     file_format: str | None = None
+    directory: str = dataclasses.field(default_factory=os.getcwd)
 
     def parts_of(self, pattern: str) -> Iterator[FileParts | int]:
         """The parts of the files that a pattern matches, or of a table.
@@ -111,7 +114,7 @@ class Input:
         for path, size, names in self._named_files(pattern):
             file_format = format_of(with_suffix(path, self.file_format))
             try:
-                with open_input(path) as file:
+                with open_input(path, self.directory) as file:
                     parts = file_format.parts(file, size)
                     yield int(size * file_format.bytes_per_byte(file))
             except UNREADABLE as error:
@@ -136,8 +139,8 @@ class Input:
         Files with the same columns have the same object for their names.
         """
         known: dict[tuple[str, ...], ColumnNames] = {}
-        for path, size in match(pattern):
-            found = _columns_of_file(path, self.file_format)
+        for path, size in match(pattern, self.directory):
+            found = _columns_of_file(path, self.file_format, self.directory)
             if found is None:
                 yield path, size, self.names
                 continue
@@ -160,7 +163,9 @@ class Input:
                 yield from read_stream(part, path, names.all())
             else:
                 file_format = format_of(with_suffix(path, self.file_format))
-                yield from file_format.read(lambda: open_input(path), part, names.all())
+                yield from file_format.read(
+                    lambda: open_input(path, self.directory), part, names.all()
+                )
         except UNREADABLE as error:
             raise explain(path, error) from error
 
@@ -257,11 +262,11 @@ def _check_suffix(path: str, kind: str, file_format: str | None) -> None:
         raise InputError(f"{error}{hint}") from None
 
 
-def _columns_of_file(path: str, file_format: str | None) -> list[str] | None:
+def _columns_of_file(path: str, file_format: str | None, directory: str = "") -> list[str] | None:
     """The columns of a file, nested ones with dots; None if it has no row that could name them."""
     known = format_of(with_suffix(path, file_format))
     try:
-        with open_input(path) as file:
+        with open_input(path, directory) as file:
             return known.names(file)
     except UNREADABLE as error:
         raise explain(path, error) from error

@@ -16,6 +16,7 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.batches import Counts
 from transforms.collections import REJECTS, Metrics
 from transforms.errors import OutputError
+from transforms.files import absolute
 from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import publish
@@ -87,6 +88,21 @@ class WriteMetrics(beam.PTransform):
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
         """Applies the transform; gives the counts of the whole run, once published."""
+        return self._at_absolute_paths()._expand(metrics)
+
+    def _at_absolute_paths(self) -> "WriteMetrics":
+        """The same transform for workers, which may have another working directory."""
+        summaries, report = self.summaries, self.report
+        return dataclasses.replace(
+            self,
+            output=absolute(self.output),
+            rejects=self.rejects and absolute(self.rejects),
+            counts_file=self.counts_file and absolute(self.counts_file),
+            summaries=absolute(summaries) if isinstance(summaries, str) else summaries,
+            report=report and dataclasses.replace(report, path=absolute(report.path)),
+        )
+
+    def _expand(self, metrics: Metrics) -> beam.PCollection:
         if self.tables and self.output_format != "avro":
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         by_day = self.partition_by == "day"

@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOption
 
 from docs.generate import beam_option_names
 from pipelines.command_line import UsageError, beam_names
-from pipelines.jobs.beam_options import parse_options
+from pipelines.jobs.beam_options import check_values, parse_options
 
 
 def test_names_of_beams_options_are_those_of_the_installed_beam():
@@ -39,3 +39,14 @@ def test_options_are_pickled_as_beams_own_and_without_its_secrets():
     unpickled = pickle.loads(pickle.dumps(options))
     assert type(unpickled) is PipelineOptions
     assert unpickled.view_as(GoogleCloudOptions).impersonate_service_account is None
+
+
+def test_options_of_flinks_job_server():
+    """They reach the server as they are; another runner has no such server."""
+    words = ["--number_of_execution_retries", "3", "--object_reuse", "--streaming"]
+    for runner in ("FlinkRunner", "PortableRunner"):
+        check_values([*words, "--runner", runner])
+    with pytest.raises(UsageError) as error:
+        check_values([*words, "--runner", "FnApiRunner"])
+    said = "--number_of_execution_retries is of Flink's job server; the runner is FnApiRunner"
+    assert str(error.value) == said

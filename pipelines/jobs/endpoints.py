@@ -1,0 +1,52 @@
+"""The servers that a job is submitted to: whether anybody answers there."""
+
+import socket
+import time
+import urllib.parse
+
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+)
+
+from pipelines.command_line import UsageError
+
+_WAIT_S = 8.0
+"""How long a server may take to begin: it may have been started just before the command."""
+
+
+def check_endpoints(options: PipelineOptions) -> None:
+    """Looks whether the servers that the options name take connections; Beam itself waits for minutes.
+
+    Raises:
+      UsageError: one does not, for some seconds.
+    """
+    places = {
+        "job_endpoint": options.view_as(PortableOptions).job_endpoint,
+        "flink_master": options.view_as(FlinkRunnerOptions).flink_master,
+    }
+    for option, place in places.items():
+        # Words stand for a server that Beam starts itself: [auto], [local], embed.
+        if place and ":" in place and (problem := _problem_at(place)):
+            raise UsageError(f"--{option} {place}: {problem}")
+
+
+def _problem_at(place: str) -> str | None:
+    """What is wrong with HOST:PORT, maybe with a scheme; None if somebody answers there."""
+    parsed = urllib.parse.urlsplit(place if "//" in place else f"//{place}")
+    try:
+        address = parsed.hostname, parsed.port
+    except ValueError:
+        address = None, None
+    if None in address:
+        return "is not of the form HOST:PORT"
+    end = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            with socket.create_connection(address, timeout=max(0.1, end - time.monotonic())):
+                return None
+        except OSError as error:
+            if time.monotonic() > end - 0.2 or isinstance(error, socket.gaierror):
+                return f"nobody answers there ({error.strerror or error}); start the server first"
+        time.sleep(0.2)
