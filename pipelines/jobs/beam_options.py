@@ -1,6 +1,7 @@
 """Beam's own options of a command line, and which of its runners do what."""
 
 import argparse
+import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import apache_beam as beam
 from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import (
     DirectOptions,
+    GoogleCloudOptions,
     PipelineOptions,
     PrismRunnerOptions,
     SetupOptions,
@@ -207,6 +209,11 @@ def _refuse_threads(options: PipelineOptions) -> None:
             "--direct_running_mode=multi_threading with more than one worker loses rows; "
             "use --direct_running_mode=multi_processing"
         )
+
+
+def name_run(options: PipelineOptions) -> str:
+    """The name of a run. What a template describes has none: it may be launched many times."""
+    return "" if options.view_as(GoogleCloudOptions).template_location else uuid.uuid4().hex
 
 
 def runner_of(options: PipelineOptions) -> str:

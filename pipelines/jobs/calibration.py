@@ -18,6 +18,7 @@ from rich.text import Text
 
 from pipelines import option_values
 from pipelines.jobs import console, inputs, running
+from pipelines.jobs.beam_options import name_run
 from schemas import metric_types
 from transforms import ReadMessages, ReadMessagesAndSessions, ReadSessions
 from transforms.batches import Counts
@@ -56,15 +57,17 @@ def make(args: argparse.Namespace, beam_options: PipelineOptions) -> Job:
     """Makes the job of its options, which have been checked, and Beam's."""
     read_messages, read_sessions = inputs.readers(args)
     columns = option_values.columns_of(args.record_columns, "record")
+    run = name_run(beam_options)
     return Job(
         beam_options=beam_options,
         outputs=[args.output],
         published_in=args.output,
+        run=run,
         read_messages=read_messages,
         read_sessions=read_sessions,
         read_records=ReadRecords(tuple(args.records), columns),
         calibrate_policy=CalibratePolicy(inputs.policy_of(args)),
-        write_calibration=WriteCalibration(args.output, args.max_reject_ratio),
+        write_calibration=WriteCalibration(args.output, args.max_reject_ratio, run),
     )
 
 

@@ -36,15 +36,15 @@ def _problem_at(place: str) -> str | None:
     """What is wrong with HOST:PORT, maybe with a scheme; None if somebody answers there."""
     parsed = urllib.parse.urlsplit(place if "//" in place else f"//{place}")
     try:
-        address = parsed.hostname, parsed.port
+        host, port = parsed.hostname, parsed.port
     except ValueError:
-        address = None, None
-    if None in address:
+        host = port = None
+    if not host or not port:
         return "is not of the form HOST:PORT"
     end = time.monotonic() + _WAIT_S
     while True:
         try:
-            with socket.create_connection(address, timeout=max(0.1, end - time.monotonic())):
+            with socket.create_connection((host, port), timeout=max(0.1, end - time.monotonic())):
                 return None
         except OSError as error:
             if time.monotonic() > end - 0.2 or isinstance(error, socket.gaierror):

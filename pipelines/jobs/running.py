@@ -46,6 +46,7 @@ class Job:
       files: the files that are written after the outputs.
       tables: the BigQuery tables whose rows are replaced.
       published_in: where the output is, once published, in words.
+      run: the name of the run, under which it takes its outputs.
     """
 
     beam_options: PipelineOptions
@@ -53,6 +54,7 @@ class Job:
     files: Sequence[str] = ()
     tables: Sequence[str] = ()
     published_in: str
+    run: str = ""
 
     @property
     def runs_here(self) -> bool:
@@ -114,7 +116,7 @@ def run_job(
     prepared = PreparedOutputs(())
     try:
         job = make(args, parse_options(words))
-        prepared = PreparedOutputs(() if job.is_dry_run else job.outputs)
+        prepared = PreparedOutputs(() if job.is_dry_run else job.outputs, job.run)
         with prepared:
             for path in () if job.is_dry_run else job.files:
                 check_file(path)

@@ -12,6 +12,7 @@ from rich.console import Console
 from pipelines import option_values, options
 from pipelines.command_line import UsageError
 from pipelines.jobs import console, inputs, running
+from pipelines.jobs.beam_options import name_run
 from transforms import (
     ComputeSessionMetrics,
     ReadMessages,
@@ -61,6 +62,7 @@ def make(args: argparse.Namespace, beam_options: PipelineOptions) -> Job:
         files=write_metrics.files_beside,
         tables=[str(one.table) for one in write_metrics.tables],
         published_in=write_metrics.shown,
+        run=write_metrics.run,
         read_messages=read_messages,
         read_sessions=read_sessions,
         compute_metrics=compute_metrics,
@@ -83,6 +85,7 @@ def _write_metrics(args: argparse.Namespace, beam_options: PipelineOptions) -> W
         summaries=_summaries(args),
         report=_report(args),
         keep_files=bool(args.output),
+        run=name_run(beam_options),
     )
 
 

@@ -140,6 +140,21 @@ def test_the_service_dies(cluster, job, same_bytes, published, tmp_path_factory)
         same_bytes(*another.options, output=published)
 
 
+def test_the_command_dies_and_the_next_run_is_not_overwritten(cluster, job, same_bytes, published):
+    """Its job goes on without it, and finds that the output is no longer its own."""
+    staging = published.parent / f".{published.name}.staging"
+    left = job.start(published, *cluster.options, "--rounding=floor")
+    worker = cluster.worker()
+    portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 1)
+    left.kill()
+    left.communicate()
+    same_bytes(*cluster.options, output=published)
+    expected = output_bytes(published)
+    portable.wait_for("the end of the job", lambda: portable.has_ended(worker))
+    assert output_bytes(published) == expected
+    assert not staging.exists()
+
+
 def test_a_reader_finds_the_earlier_output_or_the_new_one(cluster, same_bytes, published):
     before = files_of(published)
     with watching(published) as seen:

@@ -32,7 +32,17 @@ def _link_all(output: str, files: dict[str, bytes]) -> None:
     publish(output, files, lambda name: False)
 
 
-ACTIONS = {"publish": publish_files, "run": run, "link_all": _link_all, "write": _write}
+def _publish_as(name: str) -> Callable[[str, dict[str, bytes]], None]:
+    return lambda output, files: publish_files(output, files, name)
+
+
+ACTIONS = {
+    "publish": publish_files,
+    "publish as one": _publish_as("one"),
+    "run": run,
+    "link_all": _link_all,
+    "write": _write,
+}
 
 
 class Killer:

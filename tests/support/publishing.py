@@ -1,5 +1,7 @@
 """An output before and after publishing, and what a run does with it. Nothing here loads Beam."""
 
+import os
+import signal
 from pathlib import Path
 
 from transforms.publishing.publish import PreparedOutputs, publish
@@ -38,15 +40,15 @@ def put(top: Path, files: dict[str, bytes]) -> None:
         (top / name).write_bytes(content)
 
 
-def stage(output: str | Path, files: dict[str, bytes]) -> None:
+def stage(output: str | Path, files: dict[str, bytes], run: str = "") -> None:
     """Stages files of an output, as the workers of a run do."""
     for name, content in files.items():
-        write_file(f"{staging_of(str(output))}/{name}", [content])
+        write_file(f"{staging_of(str(output), run)}/{name}", [content])
 
 
-def publish_files(output: str | Path, files: dict[str, bytes]) -> None:
+def publish_files(output: str | Path, files: dict[str, bytes], run: str = "") -> None:
     """Publishes staged files, as a worker does."""
-    publish(str(output), list(files), owned)
+    publish(str(output), list(files), owned, run)
 
 
 def recover(output: str | Path) -> None:
@@ -55,8 +57,20 @@ def recover(output: str | Path) -> None:
         pass
 
 
-def run(output: str | Path, files: dict[str, bytes]) -> None:
+def run(output: str | Path, files: dict[str, bytes], name: str = "") -> None:
     """A whole run."""
-    with PreparedOutputs([str(output)]):
-        stage(output, files)
-        publish_files(output, files)
+    with PreparedOutputs([str(output)], name):
+        stage(output, files, name)
+        publish_files(output, files, name)
+
+
+def left_behind(output: str | Path, files: dict[str, bytes], name: str) -> None:
+    """A run whose command is killed when its workers, which are elsewhere, have staged all files."""
+    child = os.fork()
+    if not child:
+        try:
+            PreparedOutputs([str(output)], name).__enter__()
+            stage(output, files, name)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)

@@ -81,6 +81,7 @@ class WriteCalibration(beam.PTransform):
     Attributes:
       output: directory, of any filesystem that Beam knows.
       max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
+      run: the name of the run that has taken the output; see `publishing.publish`.
 
     Raises (in the pipeline):
       TooManyRejectsError: see `max_reject_ratio`.
@@ -90,6 +91,7 @@ class WriteCalibration(beam.PTransform):
 
     output: str
     max_reject_ratio: float = 0.01
+    run: str = ""
 
     @no_annotations
     def expand(self, calibration: Calibration) -> beam.PCollection:
@@ -110,7 +112,9 @@ class WriteCalibration(beam.PTransform):
             | "WriteDifferences" >> beam.MapTuple(self._write_differences)
         )
         kept = calibration.rejects | "KeepRejects" >> KeepRejects()
-        rejects = kept | "StageRejects" >> StageRejects(RejectsPlace.of(self.output, None))
+        rejects = kept | "StageRejects" >> StageRejects(
+            RejectsPlace.of(self.output, None), self.run
+        )
         counts = (
             calibration.counts
             | "AddCounts" >> beam.CombineGlobally(add_counts)
@@ -136,7 +140,7 @@ class WriteCalibration(beam.PTransform):
         )
 
     def _write(self, name: str, content: bytes) -> str:
-        write_file(f"{staging_of(self.output)}/{name}", [content])
+        write_file(f"{staging_of(self.output, self.run)}/{name}", [content])
         return name
 
     def _write_differences(self, _: int, batches: Iterable[pa.RecordBatch]) -> str:
@@ -164,7 +168,7 @@ class WriteCalibration(beam.PTransform):
     ) -> Counts:
         staged = list(rejects)
         names = [*differences, *(name for _, name, _ in staged), *written]
-        publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)))
+        publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)), self.run)
         more = only_counted(counts, sum(number for _, _, number in staged))
         list(emit_counts(more))
         return add_counts([counts, more])

@@ -3,11 +3,14 @@
 The steps, in order, for an output `out`:
 
 1. `prepare` makes `.out.staging` beside it and locks it (flock), so that a second run is refused. It
-   puts right what an earlier run has left (step 6), and empties the staging directory.
+   puts right what an earlier run has left (step 6), empties the staging directory, and writes the name of
+   the run there, `_run`. From here on a run that was left behind publishes nothing.
 2. The workers stage files: each is written under a name of its own, then renamed.
    Killed until here: `out` is the earlier output. The next run empties the staging directory.
-3. `publish` moves the staged files to `.out.staging/instead-of-N/new`, N being the inode of `out`, and
-   links the files of others from `out` beside them: that directory is the new output, whole.
+3. `publish` locks `_run`, and looks whether it has the name of its own run. Until step 5 no other run can
+   take the output. It moves the staged files to `instead-of-N/new` where they are staged, N being the
+   inode of `out`, and links the files of others from `out` beside them: that directory is the new
+   output, whole.
    Killed on the way: as before. The same bundle, tried again, goes on where it was.
 4. One system call exchanges `out` and `new` (Linux, `renameat2`).
    Killed after it: `out` is the new output. The earlier one lies in the staging directory, which the
@@ -17,19 +20,21 @@ The steps, in order, for an output `out`:
    `.out.old`, and `new` to `out`.
    Killed between the two: there is no `out`. The next run's step 6 puts the earlier output back.
 6. `.out.old` is removed if there is an `out`, and is renamed to `out` if there is none.
-7. The staging directory is removed: by `discard` in a process that has prepared the output, else by
-   `publish`. `publish` renames it to `.out.old` first: a part of it would look, to the same bundle
-   tried again, as if nothing had been published.
+7. The staging directory is removed: by `discard` in a process that has prepared the output. If that
+   process is gone, the next run does; until then nothing is left there but names. Where no run has a
+   name, as in a pipeline that prepares nothing, `publish` removes it. It renames it to `.out.old` first:
+   a part of it would look, to the same bundle tried again, as if nothing had been published.
 """
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import shutil
+from collections.abc import Iterator
 
 from transforms.errors import OutputError
-from transforms.publishing.staging import Fate, Owned, staging_of
+from transforms.publishing.ownership import keep_taken, take, try_lock
+from transforms.publishing.staging import Fate, Owned, staging_of, taken_over
 
 _INSTEAD_OF = "instead-of-"
 
@@ -42,12 +47,13 @@ class LocalDirectory:
 
     Args:
       output: the directory, which need not exist; a link to one stays a link.
+      run: the name of the run that takes the output, or has taken it; empty if none has.
     """
 
-    def __init__(self, output: str):
-        self.output = output
+    def __init__(self, output: str, run: str = ""):
+        self.output, self._run = output, run
         self._target = os.path.realpath(output)
-        self._staging = staging_of(output)
+        self._hidden, self._staging = staging_of(output), staging_of(output, run)
         self._lock: int | None = None
         self._inode_before: int | None = None
 
@@ -59,17 +65,23 @@ class LocalDirectory:
         """
         self._check_replaceable()
         try:
-            os.makedirs(self._staging, exist_ok=True)
+            os.makedirs(self._hidden, exist_ok=True)
             self._take_lock()
-            recover(self._target)
-            self._remove_staging()
-            os.makedirs(self._staging)
-            self._take_lock()
+            with keep_taken(self._hidden, self.output):
+                recover(self._target)
+                self._remove_staging()
+                os.makedirs(self._staging)
+                self._take_lock()
+                if self._run:
+                    take(self._hidden, self._run)
             self._inode_before = _inode_of(self._target)
         except BlockingIOError:
             raise OutputError(
                 f"{self.output}: another run is writing it; wait for its end"
             ) from None
+        except OutputError:
+            self._unlock()
+            raise
         except OSError as error:
             self._give_up()
             raise OutputError(
@@ -100,19 +112,17 @@ class LocalDirectory:
         """
         if self._lock is not None:
             return
-        descriptor = os.open(self._staging, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        descriptor = os.open(self._hidden, os.O_RDONLY)
+        if not try_lock(descriptor):
             os.close(descriptor)
-            raise
-        except OSError:
-            # A filesystem without locks: nothing keeps two runs apart there.
-            pass
+            raise BlockingIOError
         self._lock = descriptor
 
     def _remove_staging(self) -> None:
-        shutil.rmtree(self._staging, ignore_errors=True)
+        shutil.rmtree(self._hidden, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -130,13 +140,30 @@ class LocalDirectory:
           OutputError: a file is not staged, or the filesystem refuses; the earlier output is untouched.
         """
         try:
-            self._replace(files, owned)
+            with self._keep_own():
+                self._replace(files, owned)
         except OSError as error:
             raise OutputError(f"{self.output}: can't be published: {error}") from error
-        if self._lock is None:
+        if self._lock is None and not self._run:
             with contextlib.suppress(OSError):
                 os.rename(self._staging, old_of(self._target))
             shutil.rmtree(old_of(self._target), ignore_errors=True)
+
+    def check_taken(self) -> None:
+        """Raises OutputError where another run has taken the output since."""
+        with self._keep_own():
+            pass
+
+    @contextlib.contextmanager
+    def _keep_own(self) -> Iterator[None]:
+        """Keeps other runs from taking the output; raises OutputError where one has."""
+        with keep_taken(self._hidden, self.output) as run:
+            if self._run and run != self._run:
+                shutil.rmtree(self._staging, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    os.rmdir(self._hidden)
+                raise taken_over(self.output)
+            yield
 
     def _replace(self, files: set[str], owned: Owned) -> None:
         recover(self._target)
@@ -158,7 +185,10 @@ class LocalDirectory:
             os.rename(ready, self._target)
             return
         _link_others(self._target, ready, files, owned)
-        if not exchange(ready, self._target):
+        if exchange(ready, self._target):
+            # The directory around it stays, and says to the same bundle that it has published.
+            shutil.rmtree(ready, ignore_errors=True)
+        else:
             old = old_of(self._target)
             os.rename(self._target, old)
             os.rename(ready, self._target)

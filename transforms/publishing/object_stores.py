@@ -4,12 +4,14 @@ A store exchanges nothing: each file appears at once, but one after the other. T
 an output `out`:
 
 1. `prepare` takes a lease on `.out.staging` (Cloud Storage only), so that a second run is refused. It
-   carries out the plan of an earlier run, if it finds one (steps 4 to 8), and empties the staging
-   directory.
+   carries out the plan of an earlier run, if it finds one (steps 4 to 8), empties the staging
+   directory, and writes the name of the run there, `_run`. From here on a run that was left behind
+   publishes nothing.
 2. The workers stage files.
    Killed until here: `out` is the earlier output. The next run empties the staging directory.
-3. `publish` renews the lease, and writes `_plan.json` into the staging directory: the files to be moved
-   and the stale ones to be removed. Killed before that: as in step 2.
+3. `publish` renews the lease, looks whether `_run` has the name of its own run, and writes `_plan.json`
+   beside it: the run, the files to be moved and the stale ones to be removed. Killed before that: as in
+   step 2.
 4. It removes `out/_SUCCESS`. From here to step 7 the output is not whole, and `_SUCCESS` is missing.
    Killed on the way: the next run, or the same bundle tried again, reads the plan and does what is left
    of it.
@@ -18,7 +20,10 @@ an output `out`:
 7. It writes `out/_SUCCESS`: the output is the new one.
 8. It removes the plan. Killed between 7 and 8: the next run repeats steps 4 to 8, which move nothing
    any more.
-9. What else is staged is removed, and `discard` gives the lease back.
+9. What else is staged is removed, and `discard` removes `_run` and gives the lease back.
+
+A store has no locks. Should a run be left behind just between two of its steps 3 to 7, the next one ends
+its plan first; what the one before does then with the same plan moves and removes nothing any more.
 """
 
 import json
@@ -27,7 +32,14 @@ import logging
 from transforms.errors import OutputError
 from transforms.files import check_filesystem, delete, last_updated, names_in, read, reason, rename
 from transforms.publishing.leases import LEASE_S, HeldError, Lease
-from transforms.publishing.staging import Fate, Owned, staging_of, write_file
+from transforms.publishing.staging import (
+    RUN,
+    Fate,
+    Owned,
+    staging_of,
+    taken_over,
+    write_file,
+)
 
 SUCCESS = "_SUCCESS"
 """The empty file of an output that says that the set of files is whole."""
@@ -41,11 +53,12 @@ class ObjectStore:
 
     Args:
       output: the directory, `SCHEME://BUCKET/...`.
+      run: the name of the run that takes the output, or has taken it; empty if none has.
     """
 
-    def __init__(self, output: str):
-        self.output = output.rstrip("/")
-        self._staging = staging_of(output)
+    def __init__(self, output: str, run: str = ""):
+        self.output, self._run = output.rstrip("/"), run
+        self._hidden = staging_of(output)
         self._lease: Lease | None = None
         self._published_before: float | None = None
 
@@ -60,10 +73,12 @@ class ObjectStore:
         try:
             check_filesystem(self.output)
             if self.output.startswith("gs://"):
-                self._lease = Lease(f"{self._staging}/{_LEASE}")
-            if _PLAN in names_in(self._staging):
+                self._lease = Lease(f"{self._hidden}/{_LEASE}")
+            if _PLAN in names_in(self._hidden):
                 self.carry_out()
-            self._drop()
+            self._drop(RUN)
+            if self._run:
+                write_file(f"{self._hidden}/{RUN}", [self._run.encode()])
             self._published_before = self._last_published()
         except HeldError:
             raise OutputError(
@@ -88,15 +103,16 @@ class ObjectStore:
         try:
             if self._lease:
                 self._lease.renew()
-            staged, found = names_in(self._staging), names_in(self.output)
+            self.check_taken()
+            staged, found = self._staged(), names_in(self.output)
             if files | {SUCCESS} <= found and not files & staged:
                 # The bundle has published, and is tried again.
                 return
-            planned, moved = _PLAN in staged, set[str]()
+            planned, moved = _PLAN in names_in(self._hidden), set[str]()
             if planned:
                 # Of this bundle, tried again, or of an earlier run that no other run has ended yet.
                 moved = self.carry_out()
-                staged, found = names_in(self._staging), names_in(self.output)
+                staged, found = self._staged(), names_in(self.output)
             if moved != files:
                 self._check_staged(files, staged | moved)
                 stale = sorted(name for name in found - files if owned(name))
@@ -105,9 +121,7 @@ class ObjectStore:
                 self.carry_out()
             self._drop()
         except HeldError:
-            raise OutputError(
-                f"{self.output}: another run has taken it over; nothing was published"
-            ) from None
+            raise taken_over(self.output) from None
         except Exception as error:
             if planned:
                 raise OutputError(
@@ -118,14 +132,26 @@ class ObjectStore:
                 raise
             raise OutputError(f"{self.output}: can't be published: {reason(error)}") from error
 
+    def check_taken(self) -> None:
+        """Raises OutputError where another run has taken the output since."""
+        if not self._run:
+            return
+        is_taken = RUN in names_in(self._hidden)
+        if not is_taken or read(f"{self._hidden}/{RUN}").decode() != self._run:
+            raise taken_over(self.output)
+
+    def _staged(self) -> set[str]:
+        """The staged files of this run, by their paths within the output."""
+        return names_in(staging_of(self.output, self._run)) - {_PLAN, _LEASE, RUN}
+
     def _check_staged(self, files: set[str], staged: set[str]) -> None:
         if gone := sorted(files - staged):
             text = f"{gone[0]} is staged no more; does another run write there?"
             raise OutputError(f"{self.output}: {text}")
 
     def _plan(self, files: list[str], stale: list[str]) -> None:
-        plan = {"files": files, "stale": stale}
-        write_file(f"{self._staging}/{_PLAN}", [json.dumps(plan, indent=1).encode()])
+        plan = {"run": self._run, "files": files, "stale": stale}
+        write_file(f"{self._hidden}/{_PLAN}", [json.dumps(plan, indent=1).encode()])
 
     def carry_out(self) -> set[str]:
         """Carries out the plan, or what is left of it; returns the files that it publishes.
@@ -133,22 +159,23 @@ class ObjectStore:
         Raises:
           OutputError: a file of the plan is neither staged nor published.
         """
-        plan = json.loads(read(f"{self._staging}/{_PLAN}"))
-        staged, found = names_in(self._staging), names_in(self.output)
+        plan = json.loads(read(f"{self._hidden}/{_PLAN}"))
+        staging = staging_of(self.output, plan["run"])
+        staged, found = names_in(staging), names_in(self.output)
         if gone := sorted(set(plan["files"]) - staged - found):
             raise OutputError(
                 f"{self.output}: an earlier run broke off and can't be ended, {gone[0]} is gone from "
-                f"{self._staging}; remove that directory and run the same again"
+                f"{staging}; remove that directory and run the same again"
             )
         delete([f"{self.output}/{SUCCESS}"] if SUCCESS in found else [])
         waiting = [name for name in plan["files"] if name in staged]
         rename(
-            [f"{self._staging}/{name}" for name in waiting],
+            [f"{staging}/{name}" for name in waiting],
             [f"{self.output}/{name}" for name in waiting],
         )
         delete([f"{self.output}/{name}" for name in plan["stale"] if name in found])
         write_file(f"{self.output}/{SUCCESS}", [])
-        delete([f"{self._staging}/{_PLAN}"])
+        delete([f"{self._hidden}/{_PLAN}"])
         return set(plan["files"])
 
     def discard(self) -> Fate:
@@ -160,13 +187,13 @@ class ObjectStore:
             if self._lease:
                 self._lease.renew()
             published = self._last_published() != self._published_before
-            if _PLAN in names_in(self._staging):
+            if _PLAN in names_in(self._hidden):
                 return "begun"
-            self._drop()
+            self._drop(RUN)
             return "published" if published else "as it was"
         except Exception:
             # The next run empties the staging directory.
-            logging.getLogger(__name__).debug("%s stays", self._staging, exc_info=True)
+            logging.getLogger(__name__).debug("%s stays", self._hidden, exc_info=True)
             return "unknown"
         finally:
             if self._lease:
@@ -176,7 +203,7 @@ class ObjectStore:
         """When `_SUCCESS` was written, which changes with every publication; None without one."""
         return last_updated(f"{self.output}/{SUCCESS}")
 
-    def _drop(self) -> None:
-        """Empties the staging directory, apart from the lease."""
-        names = sorted(names_in(self._staging) - {_LEASE})
-        delete([f"{self._staging}/{name}" for name in names])
+    def _drop(self, *more: str) -> None:
+        """Empties the staging directory, apart from the lease and, unless it is among `more`, `_run`."""
+        names = sorted(names_in(self._hidden) - ({_LEASE, RUN} - set(more)))
+        delete([f"{self._hidden}/{name}" for name in names])

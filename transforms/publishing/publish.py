@@ -11,13 +11,17 @@ depends on where the output is:
 
 A job on the command line prepares its outputs before any work and keeps them to itself until its end:
 
-    with PreparedOutputs(["metrics"]) as prepared:
-        write_file("/data/.metrics.staging/metrics-00000-of-00001.avro", ...)  # in a worker
-        publish("metrics", ["metrics-00000-of-00001.avro"], owned)             # in a worker
+    with PreparedOutputs(["metrics"], "4f2a") as prepared:
+        write_file("/data/.metrics.staging/4f2a/metrics-00000-of-00001.avro", ...)  # in a worker
+        publish("metrics", ["metrics-00000-of-00001.avro"], owned, "4f2a")          # in a worker
     prepared.fates  # {"metrics": "published"}
 
-The workers may be other processes. A pipeline of somebody else's has no `PreparedOutputs`: there
-`publish` also removes the staging directory, and nothing keeps two runs apart.
+The workers may be other processes, and go on when the command is gone. The next run takes the output
+from them: it has another name, which it writes down beside what is staged, and `publish` looks there. So
+a run that was left behind publishes nothing, and its files are in a directory of its own.
+
+A pipeline of somebody else's has no `PreparedOutputs`: there `publish` also removes the staging
+directory, and nothing keeps two runs apart.
 """
 
 from collections.abc import Iterable
@@ -42,6 +46,9 @@ class Store(Protocol):
           OutputError: the output can't be written, or another run is at work on it.
         """
 
+    def check_taken(self) -> None:
+        """Raises OutputError where another run has taken the output since."""
+
     def publish(self, files: set[str], owned: Owned) -> None:
         """Puts the staged files in place; see the function `publish`."""
 
@@ -52,9 +59,14 @@ class Store(Protocol):
         """
 
 
-def store_of(output: str) -> Store:
-    """The store of an output directory, on any filesystem that Beam knows."""
-    return LocalDirectory(output) if is_local(output) else ObjectStore(output)
+def store_of(output: str, run: str = "") -> Store:
+    """The store of an output directory, on any filesystem that Beam knows.
+
+    Args:
+      output: the directory.
+      run: the name of the run that takes the output, or has taken it; empty if none has.
+    """
+    return LocalDirectory(output, run) if is_local(output) else ObjectStore(output, run)
 
 
 class PreparedOutputs:
@@ -62,6 +74,10 @@ class PreparedOutputs:
 
     A context manager. On entry each output is prepared, so that a path that can't be written is known
     before any work; at the exit what is still staged is discarded.
+
+    Args:
+      outputs: the directories.
+      run: the name of the run, which no other run has.
 
     Attributes:
       fates: what became of each output, after the exit; empty after `leave`.
@@ -73,17 +89,18 @@ class PreparedOutputs:
 
     _of_this_process: ClassVar[dict[str, Store]] = {}
 
-    def __init__(self, outputs: Iterable[str]):
+    def __init__(self, outputs: Iterable[str], run: str = ""):
         self.fates: dict[str, Fate] = {}
+        self._run = run
         self._outputs = list(dict.fromkeys(outputs))
         self._prepared: list[str] = []
 
     def __enter__(self) -> "PreparedOutputs":
         try:
             for output in self._outputs:
-                store = store_of(output)
+                store = store_of(output, self._run)
                 store.prepare()
-                self._of_this_process[staging_of(output)] = store
+                self._of_this_process[staging_of(output, self._run)] = store
                 self._prepared.append(output)
         except BaseException:
             self._discard()
@@ -108,15 +125,25 @@ class PreparedOutputs:
     def _discard(self) -> None:
         while self._prepared:
             output = self._prepared.pop(0)
-            self.fates[output] = self._of_this_process.pop(staging_of(output)).discard()
+            self.fates[output] = self._of_this_process.pop(staging_of(output, self._run)).discard()
 
     @classmethod
-    def find(cls, output: str) -> Store | None:
-        """The store of an output that this process has prepared; None if it has not."""
-        return cls._of_this_process.get(staging_of(output))
+    def find(cls, output: str, run: str) -> Store | None:
+        """The store of an output that this process has prepared for a run; None if it has not."""
+        return cls._of_this_process.get(staging_of(output, run))
 
 
-def publish(output: str, files: Iterable[str], owned: Owned) -> None:
+def check_taken(output: str, run: str) -> None:
+    """Looks whether an output is still that of a run; nothing is looked at where none has taken it.
+
+    Raises:
+      OutputError: another run has taken it.
+    """
+    if run:
+        store_of(output, run).check_taken()
+
+
+def publish(output: str, files: Iterable[str], owned: Owned, run: str = "") -> None:
     """Puts the staged files in the place of those files of the output that are owned; others stay.
 
     Called by a worker, in the process that has prepared the output or in another. A call that is
@@ -126,10 +153,11 @@ def publish(output: str, files: Iterable[str], owned: Owned) -> None:
       output: the directory.
       files: the staged files, by their path within; whatever else is staged is dropped.
       owned: which files of the earlier output are replaced or removed.
+      run: the name of the run that has taken the output, in this process or another; empty if none has.
 
     Raises:
-      OutputError: the filesystem refuses. The earlier output is untouched or, in an object store, the
-        text says that it may not be.
+      OutputError: the filesystem refuses, or another run has taken the output since. The earlier output
+        is untouched or, in an object store, the text says that it may not be.
     """
-    store = PreparedOutputs.find(output) or store_of(output)
+    store = PreparedOutputs.find(output, run) or store_of(output, run)
     store.publish(set(files), owned)

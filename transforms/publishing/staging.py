@@ -12,21 +12,35 @@ from transforms.files import check_filesystem, create, delete, is_local, reason
 Owned = Callable[[str], bool]
 """Whether the run may replace or remove a file of the output directory, given by its path within."""
 
+RUN = "_run"
+"""The file, beside what is staged, that has the name of the run that has taken the output."""
+
 Fate = Literal["as it was", "begun", "published", "unknown"]
 """The fate of an output in a run. "begun": the next run ends what this one has begun."""
 
 
-def staging_of(output: str) -> str:
-    """The hidden directory beside an output in which its files are staged; always the same one.
+def staging_of(output: str, run: str = "") -> str:
+    """The directory in which the files of an output are staged, in a hidden one beside the output.
 
-    >>> staging_of("gs://bucket/metrics/")
-    'gs://bucket/.metrics.staging'
+    >>> staging_of("gs://bucket/metrics/"), staging_of("gs://bucket/metrics/", "4f2a")
+    ('gs://bucket/.metrics.staging', 'gs://bucket/.metrics.staging/4f2a')
+
+    Args:
+      output: the directory.
+      run: the name of the run that has taken the output; empty if none has, as in a pipeline without
+        `PreparedOutputs`.
     """
     if not is_local(output):
         parent, _, name = output.rstrip("/").rpartition("/")
-        return f"{parent}/.{name}.staging"
-    parent, name = os.path.split(os.path.realpath(output))
-    return os.path.join(parent, f".{name}.staging")
+    else:
+        parent, name = os.path.split(os.path.realpath(output))
+    hidden = f"{parent.rstrip('/')}/.{name}.staging"
+    return f"{hidden}/{run}" if run else hidden
+
+
+def taken_over(output: str) -> OutputError:
+    """The error of a run that finds that an output is no longer its own."""
+    return OutputError(f"{output}: another run has taken it over; nothing was published")
 
 
 def write_file(path: str, content: Iterable[bytes]) -> int:

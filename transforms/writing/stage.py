@@ -32,11 +32,13 @@ class StageFiles(beam.PTransform):
       destinations: where the rows of each output go.
       output_format: the format of all files, of `ENCODERS`.
       by_day: whether there is a directory for each day, UTC, on which sessions ended.
+      run: the name of the run that has taken the outputs; see `publishing.publish`.
     """
 
     destinations: Sequence[Destination]
     output_format: str
     by_day: bool
+    run: str = ""
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
@@ -58,7 +60,7 @@ class StageFiles(beam.PTransform):
             empty |= "NoBatch" >> beam.Map(lambda _: _EMPTY).with_output_types(pa.RecordBatch)
             # Flattened only now: the in-process runner would encode whole batches for it.
             pieces = (pieces, empty | "KeyNoBatch" >> split) | "AllPieces" >> beam.Flatten()
-        write = beam.ParDo(_WriteFile(self.destinations), self.output_format)
+        write = beam.ParDo(_WriteFile(self.destinations, self.run), self.output_format)
         return (
             pieces
             | "GroupByFile" >> beam.GroupByKey()
@@ -85,8 +87,8 @@ class _WriteFile(OverlappingDoFn):
 
     stage = "write"
 
-    def __init__(self, destinations: Sequence[Destination]):
-        self._destinations = destinations
+    def __init__(self, destinations: Sequence[Destination], run: str):
+        self._destinations, self._run = destinations, run
         self._coder = RecordBatchCoder()
 
     def tasks(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
@@ -103,7 +105,7 @@ class _WriteFile(OverlappingDoFn):
             if one.table:
                 check_rows(output, own.unsorted)
             content = ENCODERS[output_format](output, own)
-            num_bytes = write_file(f"{staging_of(one.directory)}/{name}", content)
+            num_bytes = write_file(f"{staging_of(one.directory, self._run)}/{name}", content)
             num_rows = len(own) * output.rows_per_session(own.schema)
             written.append((output.files, name, num_rows))
             stage.update(rows=num_rows, bytes=num_bytes)

@@ -92,9 +92,11 @@ class StageRejects(beam.PTransform):
 
     Attributes:
       place: where the rejects go.
+      run: the name of the run that has taken the output; see `publishing.publish`.
     """
 
     place: RejectsPlace
+    run: str = ""
 
     @no_annotations
     def expand(self, kept: beam.PCollection) -> beam.PCollection:
@@ -107,5 +109,5 @@ class StageRejects(beam.PTransform):
             start, end = (len(kept) * edge // files for edge in (number, number + 1))
             name = os.path.join(self.place.within, rejects_file(number, files))
             content = encode_rejects(kept.slice(start, end - start))
-            write_file(f"{staging_of(self.place.directory)}/{name}", [content])
+            write_file(f"{staging_of(self.place.directory, self.run)}/{name}", [content])
             yield collections.REJECTS, name, end - start

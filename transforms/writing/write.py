@@ -19,7 +19,7 @@ from transforms.errors import OutputError
 from transforms.files import absolute
 from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
-from transforms.publishing.publish import publish
+from transforms.publishing.publish import check_taken, publish
 from transforms.publishing.staging import Owned, staging_of, write_file
 from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
@@ -62,6 +62,8 @@ class WriteMetrics(beam.PTransform):
       summaries: directory for the summaries of the sessions, or the rows of a table; None for no
         summaries.
       report: the page of a report of the sessions; None for no page.
+      run: the name of the run that has taken the outputs (`publishing.publish.PreparedOutputs`); empty if
+        none has, and nothing keeps two runs apart.
       keep_files: False if `output` is only a staging area for the BigQuery load; it must be unique to
         this run. Rejects are kept there.
 
@@ -84,6 +86,7 @@ class WriteMetrics(beam.PTransform):
     summaries: str | TableRange | None = None
     report: ReportPage | None = None
     keep_files: bool = True
+    run: str = ""
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
@@ -106,11 +109,11 @@ class WriteMetrics(beam.PTransform):
         if self.tables and self.output_format != "avro":
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         by_day = self.partition_by == "day"
-        stage_files = StageFiles(self._destinations, self.output_format, by_day)
+        stage_files = StageFiles(self._destinations, self.output_format, by_day, self.run)
         kept = metrics.rejects | "KeepRejects" >> KeepRejects()
         staged = (
             metrics | "WriteFiles" >> stage_files,
-            kept | "StageRejects" >> StageRejects(self._rejects_place),
+            kept | "StageRejects" >> StageRejects(self._rejects_place, self.run),
         ) | "AllFiles" >> beam.Flatten()
         # The default is of the side input: one of the sum would be four steps more.
         add = beam.CombineGlobally(add_counts).without_defaults()
@@ -220,15 +223,18 @@ class WriteMetrics(beam.PTransform):
         counts = with_median(add_counts([counts, rows]))
         beside = self._files_beside(counts, reports)
 
+        # Before a table is changed.
+        for directory in self.outputs:
+            check_taken(directory, self.run)
         for one in self._destinations:
             if one.table:
-                staging = staging_of(one.directory)
+                staging = staging_of(one.directory, self.run)
                 staged = [(f"{staging}/{name}", number) for name, number in files[one.output.files]]
                 one.table.replace(staged, run)
         try:
             names = {what: [name for name, _ in found] for what, found in files.items()}
             for directory, own_names, owned in self._directories(names):
-                publish(directory, own_names, owned)
+                publish(directory, own_names, owned, self.run)
             for path, content in beside.items():
                 write_file(path, [content])
         except OutputError as error:

@@ -240,6 +240,50 @@ def test_one_run_at_a_time(storage, output, monkeypatch):
     assert contents(storage, ".out.staging") == {}
 
 
+@service
+def test_a_run_whose_command_is_gone(storage, output, monkeypatch):
+    """The next one takes the output when the lease has run out; the one before then publishes nothing."""
+    one = ObjectStore(output, "one")
+    one.prepare()
+    stage(output, NEW, "one")
+    monkeypatch.setattr(leases, "LEASE_S", 0)
+    with PreparedOutputs([output], "two"):
+        stage(output, NEXT, "two")
+        stage(output, NEW, "one")
+        with pytest.raises(
+            OutputError, match="another run has taken it over; nothing was published"
+        ):
+            ObjectStore(output, "one").publish(set(NEW), owned)
+        publish_files(output, NEXT, "two")
+    assert contents(storage) == NEXT | USERS | SUCCESS
+    with pytest.raises(OutputError, match="another run has taken it over; nothing was published"):
+        ObjectStore(output, "one").publish(set(NEW), owned)
+    assert contents(storage) == NEXT | USERS | SUCCESS
+    one.discard()
+    recover(output)
+    assert contents(storage, ".out.staging") == {}
+
+
+@service
+def test_a_run_whose_command_is_gone_and_that_is_killed_where_it_publishes(
+    storage, output, monkeypatch
+):
+    """The next run first ends what was begun."""
+    one = ObjectStore(output, "one")
+    one.prepare()
+    stage(output, NEW, "one")
+    other = ObjectStore(output, "one")
+    assert killed_before(ALL_IS_COPIED, lambda: other.publish(set(NEW), owned))
+    assert "_SUCCESS" not in contents(storage)
+    monkeypatch.setattr(leases, "LEASE_S", 0)
+    with PreparedOutputs([output], "two"):
+        assert contents(storage) == NEW_OUTPUT
+        stage(output, NEXT, "two")
+        publish_files(output, NEXT, "two")
+    assert contents(storage) == NEXT | USERS | SUCCESS
+    one.discard()
+
+
 # The same, done to local directories: without an emulator.
 
 
@@ -260,8 +304,25 @@ def staged(local: Path) -> Path:
     return staging
 
 
-def publish_as_to_a_store(local: Path, files: dict[str, bytes]) -> None:
-    ObjectStore(str(local)).publish(set(files), owned)
+def publish_as_to_a_store(local: Path, files: dict[str, bytes], name: str = "") -> None:
+    ObjectStore(str(local), name).publish(set(files), owned)
+
+
+def test_a_run_publishes_where_it_still_has_the_output(local):
+    for name, files in (("one", NEW), ("two", NEXT)):
+        stage(local, files, name)
+    put(local.parent / ".out.staging", {"_run": b"two"})
+    with pytest.raises(OutputError) as told:
+        publish_as_to_a_store(local, NEW, "one")
+    assert str(told.value) == f"{local}: another run has taken it over; nothing was published"
+    assert output_bytes(local) == OLD | USERS
+    for _ in range(2):
+        publish_as_to_a_store(local, NEXT, "two")
+        assert output_bytes(local) == NEXT | USERS | {"_SUCCESS": b""}
+        assert output_bytes(local.parent / ".out.staging") == {"_run": b"two"}
+    (local.parent / ".out.staging" / "_run").unlink()
+    with pytest.raises(OutputError, match="another run has taken it over; nothing was published"):
+        publish_as_to_a_store(local, NEXT, "two")
 
 
 def test_files_are_moved_and_stale_ones_removed(local, staged):
@@ -273,7 +334,7 @@ def test_files_are_moved_and_stale_ones_removed(local, staged):
 
 
 def test_publish_is_taken_up_where_it_broke_off(local, staged):
-    plan = {"files": sorted(NEW), "stale": sorted(OLD.keys() - NEW)}
+    plan = {"run": "", "files": sorted(NEW), "stale": sorted(OLD.keys() - NEW)}
     put(staged, {"_plan.json": json.dumps(plan).encode()})
     os.rename(staged / min(NEW), local / min(NEW))
     publish_as_to_a_store(local, NEW)
