@@ -72,6 +72,6 @@ class SplitByShard(OverlappingDoFn):
             return Done([], {}, {})
         pieces, num_bytes = [], 0
         for shard, piece in split_by_shard(keyed, shards):
-            pieces.append((shard, self._coder.encode(piece)))
+            pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
             num_bytes += piece.nbytes
         return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})

@@ -7,16 +7,19 @@ workers with the pipeline. Each of the two decodes what the other has encoded.
 """
 
 import contextlib
+import itertools
 import os
 import struct
 import tempfile
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import apache_beam as beam
 import pyarrow as pa
 
 from transforms.errors import JobError
+from transforms.plumbing.dictionaries import compacted
 
 # The first byte of an encoded batch; what follows is a stream, or the place of one.
 _STREAM, _PLACE_IN_FILE = b"\0", b"\1"
@@ -28,12 +31,27 @@ _PLACE = struct.Struct("<qqqq")
 _SPILLED_BYTES = 1 << 14
 
 
+WIRE_BYTES = 1 << 20
+"""How large an element that travels between machines is to be: runners count elements, not bytes."""
+
+
 class RecordBatchCoder(beam.coders.Coder):
     """An Arrow record batch as an IPC stream: schema, dictionaries, batch."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Encodes a batch as a stream."""
         return b"".join([_STREAM, memoryview(_stream_of(value))])
+
+    def encode_pieces(self, value: pa.RecordBatch) -> Iterator[bytes]:
+        """Encodes a batch as streams of some `WIRE_BYTES` at most, for elements that travel.
+
+        Between machines a runner keeps many elements in memory, whatever their size.
+        """
+        count = max(1, -(-value.nbytes // WIRE_BYTES))
+        edges = [len(value) * i // count for i in range(count + 1)]
+        for start, end in itertools.pairwise(edges):
+            # A slice would carry its whole dictionary.
+            yield self.encode(compacted(value.slice(start, end - start)) if count > 1 else value)
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """Decodes a stream, or reads it from its place first."""
@@ -66,13 +84,17 @@ class SpillingCoder(RecordBatchCoder):
             return b"".join([_STREAM, memoryview(stream)])
         return _PLACE_IN_FILE + _PLACE.pack(*_SPILL.write(stream))
 
+    def encode_pieces(self, value: pa.RecordBatch) -> Iterator[bytes]:
+        """Encodes a batch as one piece: only its place travels."""
+        yield self.encode(value)
+
 
 beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 
 
-def batch_coder() -> beam.coders.Coder:
+def batch_coder() -> RecordBatchCoder:
     """The coder by which a step of the pipeline that is being built is to encode batches."""
-    return beam.coders.registry.get_coder(pa.RecordBatch)
+    return cast(RecordBatchCoder, beam.coders.registry.get_coder(pa.RecordBatch))
 
 
 @contextlib.contextmanager

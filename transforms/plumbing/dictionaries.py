@@ -41,3 +41,14 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
         for column in table.unify_dictionaries().columns
     ]
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+
+
+def compacted(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with dictionaries that have only the values that its rows use."""
+    columns = [
+        column.dictionary_decode().dictionary_encode().cast(column.type)
+        if pa.types.is_dictionary(column.type)
+        else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

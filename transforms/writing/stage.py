@@ -73,7 +73,8 @@ class StageFiles(beam.PTransform):
         wanted = {name for one in self.destinations for name in one.output.layout.names}
         kept = batch.select([name for name in batch.schema.names if name in wanted])
         for key, piece in split_by_file(kept, self.by_day, cuts):
-            yield key, coder.encode(piece)
+            for encoded in coder.encode_pieces(piece):
+                yield key, encoded
 
 
 # A batch without rows, with the columns of all outputs.

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from transforms.errors import JobError
+from transforms.plumbing import coders
 from transforms.plumbing.coders import (
     _SPILL,
     RecordBatchCoder,
@@ -87,6 +88,7 @@ def test_a_full_disc_is_one_line():
 import resource, signal, pyarrow
 from transforms.errors import JobError
 from transforms.plumbing import coders
+from transforms.plumbing import coders
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with coders.spilling():
@@ -112,3 +114,30 @@ def test_a_file_that_is_cut_off_is_one_line(spilled):
 def test_an_encoded_batch_is_no_key():
     """The same batch, twice in the file, is at two places."""
     assert not SpillingCoder().is_deterministic()
+
+
+def test_what_travels_is_cut_to_pieces(monkeypatch):
+    monkeypatch.setattr(coders, "WIRE_BYTES", 10_000)
+    coder = RecordBatchCoder()
+    batch = pa.record_batch(
+        {
+            "session": pa.array([f"session {i // 10}" for i in range(5000)]).dictionary_encode(),
+            "number": pa.array(range(5000)),
+        }
+    )
+    encoded = list(coder.encode_pieces(batch))
+    pieces = [coder.decode(one) for one in encoded]
+    assert len(pieces) == -(-batch.nbytes // 10_000) > 3
+    assert max(map(len, encoded)) < 11_000
+    assert [row for piece in pieces for row in piece.to_pylist()] == batch.to_pylist()
+    assert all(piece.schema.equals(batch.schema) for piece in pieces)
+    # Each has the ids of its own rows.
+    ids = [len(piece.column("session").dictionary) for piece in pieces]
+    assert max(ids) <= len(pieces[0]) // 10 + 2
+    for small in (SMALL, SMALL[:0]):
+        assert list(coder.encode_pieces(small)) == [coder.encode(small)]
+
+
+def test_on_one_machine_a_batch_is_one_piece(spilled, monkeypatch):
+    monkeypatch.setattr(coders, "WIRE_BYTES", 100)
+    assert len(list(batch_coder().encode_pieces(LARGE))) == 1

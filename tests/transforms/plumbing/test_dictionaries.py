@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from transforms.plumbing.dictionaries import numbers_of
+from transforms.plumbing.dictionaries import compacted, numbers_of, one_batch
 
 NUMBERS = {"a": 1, "b": 2, "c": 3}
 
@@ -36,3 +36,25 @@ def test_a_part_of_a_column_is_taken_by_its_own_codes():
     column = encoded("a", "b", "c", "b")[1:]
     found = numbers_of([column], lambda texts: pa.array([NUMBERS[t.as_py()] for t in texts]))
     assert found.tolist() == [2, 3, 2]
+
+
+def test_a_table_becomes_one_batch_with_one_dictionary():
+    batches = [
+        pa.record_batch({"id": encoded(*ids), "n": pa.array(range(len(ids)), pa.int64())})
+        for ids in ("ab", "", "cb")
+    ]
+    batch = one_batch(pa.Table.from_batches(batches))
+    assert batch.column("id").to_pylist() == ["a", "b", "c", "b"]
+    assert batch.column("id").dictionary.to_pylist() == ["a", "b", "c"]
+    assert batch.column("n").to_pylist() == [0, 1, 0, 1]
+    assert one_batch(pa.Table.from_batches(batches[:1])).equals(batches[0])
+
+
+def test_a_dictionary_keeps_the_values_that_are_used():
+    codes = pa.array([2, None, 0, 2], pa.int8())
+    column = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b", "c"]))
+    batch = pa.record_batch({"id": column, "n": pa.array([1, 2, 3, 4])})
+    found = compacted(batch)
+    assert found.schema.equals(batch.schema)
+    assert found.to_pylist() == batch.to_pylist()
+    assert found.column("id").dictionary.to_pylist() == ["c", "a"]
