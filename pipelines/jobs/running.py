@@ -28,6 +28,7 @@ from pipelines.jobs.beam_options import (
     refusal,
     runner_of,
 )
+from pipelines.jobs.failures import logged_errors, reason_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
@@ -131,10 +132,11 @@ def run_job(
     if isinstance(outcome.failure, UsageError):
         return end(USAGE, str(outcome.failure))
     if outcome.failure is not None:
+        reason = None if job.runs_here else reason_of(outcome.failure, outcome.logged)
         fates = prepared.fates
         if fates:
             fates = fates | dict.fromkeys(job.tables, "unknown")
-        return end(FAILED, _explain(outcome.failure, fates))
+        return end(FAILED, _explain(outcome.failure, fates, reason))
     if outcome.runs_on:
         return end(PUBLISHED, str(job.handed_over))
     tell(out, job, outcome.counts, outcome.stages)
@@ -148,12 +150,13 @@ _FATES = {
 }
 
 
-def _explain(error: BaseException, fates: Mapping[str, Fate]) -> str:
+def _explain(error: BaseException, fates: Mapping[str, Fate], reason: str | None = None) -> str:
     """The line for an error that ended a run; the traceback of an unforeseen error is logged.
 
     Args:
       error: the error.
       fates: the fate of each output.
+      reason: what is known of a job that ran elsewhere.
     """
     changed = [_FATES[fate].format(output) for output, fate in fates.items() if fate in _FATES]
     if isinstance(error, _RunsOnError):
@@ -162,14 +165,14 @@ def _explain(error: BaseException, fates: Mapping[str, Fate]) -> str:
     if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
         line = "interrupted"
     elif isinstance(error, _EndedError):
-        line = str(error)
+        line = f"{error}: {reason}" if reason else str(error)
     elif found := find_job_error(error):
         # The text of a JobError has the rest, also whether nothing was published.
         published = [output for output, fate in fates.items() if fate == "published"]
         return "; ".join([found, *(_FATES["published"].format(output) for output in published)])
     else:
         logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-        line = f"the pipeline failed: {type(error).__name__}"
+        line = f"the pipeline failed: {reason or type(error).__name__}"
     return "; ".join([line, *(changed or ["nothing was published"])])
 
 
@@ -188,12 +191,14 @@ class _Outcome(NamedTuple):
       counts: of rows, where the job has published.
       stages: of what went through each stage, where the job has published.
       failure: the error; None where there was none.
+      logged: what Beam has logged as a warning or an error.
       runs_on: whether the job may still be running, with its files in the staging directories.
     """
 
     counts: Counts
     stages: Counts
     failure: BaseException | None = None
+    logged: Sequence[str] = ()
     runs_on: bool = False
 
 
@@ -202,18 +207,20 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
     # A worker in this process logs what it raises, of which the user gets one line at the end.
     for name, level in (("apache_beam", logging.INFO), ("apache_beam.io", logging.WARNING)):
         logging.getLogger(name).setLevel(logging.CRITICAL if job.runs_here else level)
-    try:
-        with spilling() if job.runs_here else contextlib.nullcontext():
-            pipeline = beam.Pipeline(options=job.beam_options)
-            build(pipeline, job)
-            result = _submit(pipeline, job)
-            if job.handed_over:
-                return _Outcome({}, {}, runs_on=True)
-            _wait(job, result)
-        counts, stages = (counters_of(result, namespace) for namespace in (NAMESPACE, STAGES))
-    except (KeyboardInterrupt, Exception) as error:
-        return _Outcome({}, {}, failure=error, runs_on=isinstance(error, _RunsOnError))
-    return _Outcome(counts, stages)
+    with logged_errors() as logged:
+        try:
+            with spilling() if job.runs_here else contextlib.nullcontext():
+                pipeline = beam.Pipeline(options=job.beam_options)
+                build(pipeline, job)
+                result = _submit(pipeline, job)
+                if job.handed_over:
+                    return _Outcome({}, {}, runs_on=True)
+                _wait(job, result)
+            counts, stages = (counters_of(result, namespace) for namespace in (NAMESPACE, STAGES))
+        except (KeyboardInterrupt, Exception) as error:
+            runs_on = isinstance(error, _RunsOnError)
+            return _Outcome({}, {}, failure=error, logged=logged, runs_on=runs_on)
+        return _Outcome(counts, stages)
 
 
 def _submit(pipeline: beam.Pipeline, job: Job) -> PipelineResult:

@@ -1,0 +1,80 @@
+"""Why a job that runs elsewhere has failed: the reason, found in what the runner says and logs."""
+
+import contextlib
+import logging
+import re
+from collections.abc import Iterable, Iterator
+
+_MOST_LOGGED = 1000
+
+_KNOWN = {
+    r"Insufficient number of network buffers": (
+        "Flink has too few network buffers; give each TaskManager more of taskmanager.memory.network"
+    ),
+    r"OutOfMemoryError: Metaspace": "a TaskManager's metaspace is full; start it anew",
+    r"OutOfMemoryError: Direct buffer memory": (
+        "a TaskManager ran out of direct memory; give it more of taskmanager.memory.task.off-heap.size"
+    ),
+    r"OutOfMemoryError": "a TaskManager ran out of memory; give it more of taskmanager.memory",
+    r"NoResourceAvailableException|Could not acquire the minimum required resources": (
+        "the cluster has fewer free slots than --parallelism asks for"
+    ),
+    r"Connection unexpectedly closed by remote task manager|Heartbeat of TaskManager"
+    r"|TaskManager .* is no longer reachable|The TaskExecutor is shutting down": (
+        "a TaskManager was lost"
+    ),
+    r'Cannot run program "docker"|"docker": executable file not found': (
+        "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
+    ),
+    r'Cannot run program "([^"]+)"|"([^"]+)": executable file not found': (
+        "{0} of --environment_config is no program there"
+    ),
+    r"(?:HTTP Error 404|Unable to fetch remote job server jar)": (
+        "the jar of the job server can't be had; name one with --flink_job_server_jar"
+    ),
+}
+"""What is found in an error, and what it means."""
+
+# An error of Java's names its class with its package.
+_CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)+([\w$]+)(?:: ([^\n]+))?")
+
+
+@contextlib.contextmanager
+def logged_errors() -> Iterator[list[str]]:
+    """Keeps the texts of what Beam logs as a warning or an error meanwhile, the last ones of many."""
+    found: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+            del found[:-_MOST_LOGGED]
+
+    handler = Keep(logging.WARNING)
+    logger = logging.getLogger("apache_beam")
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+
+
+def reason_of(error: BaseException, logged: Iterable[str] = ()) -> str | None:
+    """The reason for the failure of a job; None if none is found.
+
+    >>> reason_of(RuntimeError("... Caused by: java.io.IOException: Disk quota exceeded"))
+    'IOException: Disk quota exceeded'
+
+    Args:
+      error: what was raised.
+      logged: what was logged before.
+    """
+    texts = [str(error), *reversed(list(logged))]
+    for sought, reason in _KNOWN.items():
+        for text in texts:
+            if match := re.search(sought, text):
+                return reason.format(next(filter(None, match.groups()), ""))
+    for text in texts:
+        # The last one is the first cause.
+        for name, said in reversed(_CAUSE.findall(text)):
+            return f"{name}: {said.strip()}" if said else name
+    return None
