@@ -28,6 +28,7 @@ from pipelines.jobs.beam_options import (
     refusal,
     runner_of,
 )
+from pipelines.jobs.cancelling import cancel
 from pipelines.jobs.failures import logged_errors, reason_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
@@ -240,12 +241,22 @@ def _wait(job: Job, result: PipelineResult) -> None:
     except (KeyboardInterrupt, Exception) as error:
         if job.runs_here or not _runs_on(result):
             raise
+        if isinstance(error, KeyboardInterrupt) and (state := _cancel(job, result)):
+            raise _EndedError(f"interrupted; the job ended as {state}") from error
         raise _RunsOnError(
             f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
             f"publishes in {job.published_in}; cancel it where it runs"
         ) from error
     if state not in (None, PipelineState.DONE):
         raise _EndedError(f"the job ended as {state}")
+
+
+def _cancel(job: Job, result: PipelineResult) -> str | None:
+    """The state in which a job has ended for sure, as it was cancelled; None if that is not sure."""
+    try:
+        return cancel(job.beam_options, result)
+    except (KeyboardInterrupt, Exception):  # each service has errors of its own
+        return None
 
 
 def _runs_on(result: PipelineResult) -> bool:

@@ -179,9 +179,10 @@ def test_job_that_fails_says_why_in_one_line(storage, inputs, dataflow, capfd):
 
 
 @needs_cloud
-def test_interrupted_while_the_job_runs_on(storage, inputs, checkout, dataflow):
-    """The files that the job has staged stay where they are."""
-    dataflow.states = ["JOB_STATE_RUNNING"]
+@pytest.mark.parametrize("cancels", [True, False])
+def test_interrupted(cancels, storage, inputs, checkout, dataflow):
+    """The job is cancelled. Where Dataflow refuses that, what the job has staged stays where it is."""
+    dataflow.states, dataflow.cancels = ["JOB_STATE_RUNNING"], cancels
     args = [*inputs, *on_dataflow(storage, "--dataflow_endpoint", dataflow.url)]
     with subprocess.Popen(
         [sys.executable, "-m", "pipelines.session_metrics", *args],
@@ -198,11 +199,14 @@ def test_interrupted_while_the_job_runs_on(storage, inputs, checkout, dataflow):
         finally:
             process.kill()
     assert process.returncode == 1
-    assert err.splitlines()[-1] == (
-        "session-metrics: no longer waiting (KeyboardInterrupt), but the job was not ended and still "
-        f"publishes in {storage.path('out')}; cancel it where it runs"
+    runs_on = (
+        "no longer waiting (KeyboardInterrupt), but the job was not ended and still publishes in "
+        f"{storage.path('out')}; cancel it where it runs"
     )
-    assert ".out.staging/of-the-job" in storage.list()
+    cancelled = "interrupted; the job ended as CANCELLED; nothing was published"
+    said = cancelled if cancels else runs_on
+    assert err.splitlines()[-1] == f"session-metrics: {said}"
+    assert (".out.staging/of-the-job" in storage.list()) == (not cancels)
 
 
 BAD_USAGE = {

@@ -45,6 +45,7 @@ class Dataflow:
       url: address of the endpoint.
       jobs: bodies of the requests for a new job.
       states: answers to the questions for the job's state, in order; the last one repeats.
+      cancels: whether it cancels a job that it is asked to cancel.
       errors: error messages of the job.
       counters: user counters of the job, as (namespace, name, step, value).
       polled: set as soon as a client has asked for the job's state.
@@ -54,6 +55,7 @@ class Dataflow:
         self.url = ""
         self.jobs: list[dict[str, Any]] = []
         self.states = ["JOB_STATE_DONE"]
+        self.cancels = True
         self.errors: list[str] = []
         self.counters: list[tuple[str, str, str, int]] = []
         self.polled = threading.Event()
@@ -68,6 +70,11 @@ class Dataflow:
             self.jobs.append(json.loads(body))
             job = {key: self.jobs[-1][key] for key in ("name", "clientRequestId")}
             return {"id": "job-1", **job, "currentState": "JOB_STATE_RUNNING"}
+        if method == "PUT":
+            if not self.cancels:
+                return None
+            assert json.loads(body)["requestedState"] == "JOB_STATE_CANCELLED"
+            self.states = ["JOB_STATE_CANCELLING", "JOB_STATE_CANCELLED"]
         if jobs[2] == "/messages":
             texts = enumerate(self.errors)
             common = {"time": "2024-10-02T12:00:00Z", "messageImportance": "JOB_MESSAGE_ERROR"}
@@ -103,7 +110,7 @@ def dataflow() -> Iterator[Dataflow]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
