@@ -73,7 +73,8 @@ class Dataflow:
         if method == "PUT":
             if not self.cancels:
                 return None
-            assert json.loads(body)["requestedState"] == "JOB_STATE_CANCELLED"
+            # As a number: JOB_STATE_CANCELLED.
+            assert json.loads(body) == {"requestedState": 5}
             self.states = ["JOB_STATE_CANCELLING", "JOB_STATE_CANCELLED"]
         if jobs[2] == "/messages":
             texts = enumerate(self.errors)
