@@ -17,6 +17,7 @@ from typing import IO
 
 import fastavro
 import pyarrow as pa
+from isal.igzip_lib import IsalError
 
 from transforms.errors import InputError
 from transforms.reading.formats.avro import AVRO
@@ -82,6 +83,7 @@ UNREADABLE = (
     OSError,
     ValueError,
     zlib.error,
+    IsalError,
     LookupError,
     CsvError,
     OverflowError,

@@ -6,13 +6,13 @@ are, in parts; any other is read from its beginning to its end.
 
 import bz2
 import codecs
-import gzip
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 import pyarrow as pa
+from isal import igzip
 
 from transforms.reading.formats.lines import read_exactly
 from transforms.reading.formats.parts import WHOLE, Decode, Format, Open, Part
@@ -44,7 +44,7 @@ class _Lent(io.RawIOBase):
 
 
 def _open_gzip(file: IO[bytes]) -> IO[bytes]:
-    return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+    return igzip.IGzipFile(fileobj=file)  # type: ignore[return-value]
 
 
 def _open_bzip2(file: IO[bytes]) -> IO[bytes]:
@@ -215,7 +215,7 @@ def _open(file: IO[bytes], suffix: str, has_quotes: bool, owns_file: bool = Fals
     unpack = _unpack_of(head, suffix)
     if unpack is _open_gzip:
         # It goes back by itself, and is read faster so.
-        text = packed = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        text = packed = igzip.IGzipFile(fileobj=file)  # type: ignore[assignment]
         if owns_file:
             # It closes `myfileobj` when it is closed.
             packed.myfileobj = file  # type: ignore[assignment]

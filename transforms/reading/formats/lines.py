@@ -3,6 +3,7 @@
 A line belongs to the part in which it begins, so each line is in one part, wherever a file is cut.
 """
 
+import concurrent.futures
 import io
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -42,6 +43,21 @@ def read_exactly(file: IO[bytes], count: int | None) -> Iterator[bytes]:
         yield block
 
 
+def read_ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same blocks, of which the next is read, and maybe decompressed, in a thread meanwhile."""
+    block = next(blocks, b"")
+    # A small file is not worth a thread.
+    if len(block) < parts.BLOCK_BYTES:
+        yield from filter(None, [block])
+        yield from blocks
+        return
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        while block:
+            following = thread.submit(next, blocks, b"")
+            yield block
+            block = following.result()
+
+
 def line_blocks(blocks: Iterator[bytes]) -> Iterator[bytes]:
     r"""The same bytes in blocks of whole lines; only the last line may lack its line end.
 
@@ -71,7 +87,7 @@ def line_part(
 ) -> tuple[Iterator[bytes], Callable[[], int]]:
     """The lines that begin in a part, in blocks of bytes, and a function for the first one's number."""
     if part.end is None:
-        return read_exactly(file, None), lambda: 1
+        return read_ahead(read_exactly(file, None)), lambda: 1
     size = file.seek(0, io.SEEK_END)
     start, end = line_start(file, part.start, size), line_start(file, part.end, size)
     file.seek(start)

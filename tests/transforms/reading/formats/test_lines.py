@@ -2,11 +2,19 @@
 
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.files_of_rows import SIZES, with_sizes
-from transforms.reading.formats.lines import count_lines, line_blocks, line_part, line_start
+from transforms.reading.formats import parts
+from transforms.reading.formats.lines import (
+    count_lines,
+    line_blocks,
+    line_part,
+    line_start,
+    read_ahead,
+)
 from transforms.reading.formats.parts import WHOLE, byte_ranges
 
 
@@ -26,6 +34,26 @@ def test_a_block_of_lines_ends_with_a_line_end():
     assert list(line_blocks(iter([]))) == []
 
 
+def test_blocks_are_read_ahead(monkeypatch):
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 2)
+    asked = []
+
+    def blocks(*found):
+        for block in found:
+            asked.append(block)
+            yield block
+        raise OSError("gone")
+
+    reading = read_ahead(blocks(b"ab", b"cd", b"e"))
+    assert [next(reading) for _ in range(3)] == [b"ab", b"cd", b"e"]
+    assert asked == [b"ab", b"cd", b"e"]
+    with pytest.raises(OSError, match="gone"):
+        next(reading)
+    assert list(read_ahead(iter([b"ab", b"c"]))) == [b"ab", b"c"]
+    assert list(read_ahead(iter([b"a"]))) == [b"a"]
+    assert list(read_ahead(iter([]))) == []
+
+
 def test_lines_are_counted_with_a_last_one_that_has_no_end():
     assert [count_lines(block) for block in (b"a\n", b"a\nb", b"\n\n", b"a")] == [1, 2, 2, 1]
 
@@ -41,8 +69,7 @@ def test_each_line_is_in_one_part_with_its_number(data, part_bytes, block_bytes)
         return text, first_line()
 
     def check():
-        parts = byte_ranges(len(data))
-        found = [read(part) for part in parts]
+        found = [read(part) for part in byte_ranges(len(data))]
         assert b"".join(text for text, _ in found) == data == read(WHOLE)[0]
         lines = data.split(b"\n")
         for text, number in found:
