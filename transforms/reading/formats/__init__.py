@@ -13,7 +13,7 @@ import io
 import os
 import zlib
 from csv import Error as CsvError
-from typing import IO
+from typing import IO, cast
 
 import fastavro
 import pyarrow as pa
@@ -83,7 +83,8 @@ UNREADABLE = (
     OSError,
     ValueError,
     zlib.error,
-    IsalError,
+    # Its stub has an instance where the class is.
+    cast(type[Exception], IsalError),
     LookupError,
     CsvError,
     OverflowError,
