@@ -29,12 +29,9 @@ _INSTANT = re.compile(rb'"logicalType"(\s*:\s*"(?:local-)?timestamp-)')
 
 _MARKER_BYTES = 16
 
-# Those that Polars and fastavro read by themselves.
-_READ_BY_ALL = ("null", "deflate")
-
-# Rows in a byte of a file: each row has at least one byte, of which deflate puts 1,032 into one. The
-# other codecs have no such bound; their blocks are looked at when they have been unpacked.
-_DENSEST = 1032
+# Rows in a byte of a file, by codec: a row has at least one byte, of which deflate puts 1,032 into one.
+# The other codecs have no such bound; their blocks are looked at when they have been unpacked.
+_DENSEST = {"null": 1, "deflate": 1032}
 
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
@@ -178,8 +175,8 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         file.seek(start)
         blocks = file.read(end - start)
 
-    read_by_all = fastavro.block_reader(io.BytesIO(header)).codec in _READ_BY_ALL
-    densest = _DENSEST if read_by_all else None
+    codec = fastavro.block_reader(io.BytesIO(header)).codec
+    densest = _DENSEST.get(codec)
 
     def rows_before() -> int:
         with open_file() as again:
@@ -195,7 +192,7 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
             some = memoryview(blocks)[begin:block_end]
             content = (
                 functools.partial(b"".join, [header, some])
-                if read_by_all
+                if codec == "null"
                 else functools.partial(_unpacked, header, some)
             )
             first_row = counter.advance(waiting)
