@@ -11,6 +11,7 @@ from pipelines.jobs.beam_options import check_values
 from pipelines.jobs.session_metrics import build
 from tests.support.cli import ROOT, RUNNER, make_job
 from tests.support.dataflow import PARAMETERS
+from transforms.publishing.publish import PreparedOutputs
 
 PAGE = (ROOT / "docs" / "dataflow.md").read_text("utf-8")
 
@@ -84,8 +85,9 @@ def test_page_lists_every_counter(tmp_path):
     job = make_job(words.split())
     pipeline = beam.Pipeline(options=job.beam_options)
     build(pipeline, job)
-    result = pipeline.run()
-    result.wait_until_finish()
+    with PreparedOutputs(job.outputs, job.run):
+        result = pipeline.run()
+        result.wait_until_finish()
     keys = [one.key.metric for one in result.metrics().query()["counters"]]
     used = {
         (key.namespace, in_general(key.name))

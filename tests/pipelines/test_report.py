@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import option_values, report, session_metrics
+from pipelines import option_values, report
+from pipelines.jobs import session_metrics as job
 from schemas import aliases
 from schemas.arrow import arrow_schema
 from tests.support.cli import ROOT, RUNNER, call_main
@@ -280,7 +281,7 @@ def test_a_page_that_can_not_be_written_in_the_end_is_told(source, tmp_path, cap
             (tmp_path / "page.html").mkdir()
             return super().render(*args)
 
-    monkeypatch.setattr(session_metrics, "ReportPage", Taken)
+    monkeypatch.setattr(job, "ReportPage", Taken)
     assert call_main(*source, *words, "--max_reject_ratio", "0.1") == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (

@@ -14,6 +14,7 @@ from schemas import metric_types
 from tests.support.cli import RUNNER, make_job, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session, values
 from tests.support.metrics import make_small
+from transforms.publishing.publish import PreparedOutputs
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +166,9 @@ def test_every_row_has_one_fate(tmp_path, run):
     assert table == COUNTS
     argv = f"--messages @m.csv --sessions @s.csv --output @out {RUNNER} {more}"
     argv = argv.replace("@", f"{tmp_path}/").split()
-    counts, stages, *_ = _run(make_job(argv), build)
+    job = make_job(argv)
+    with PreparedOutputs(job.outputs, job.run):
+        counts, stages, *_ = _run(job, build)
     assert counts == {  # Beam's counters
         **COUNTS,
         "assigned_by_session_id": 8,
@@ -243,9 +246,11 @@ def test_relative_paths_where_workers_have_another_directory(small, tmp_path, mo
     job = make_job([*words.split(), RUNNER])
     pipeline = beam.Pipeline(options=job.beam_options)
     build(pipeline, job)
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    pipeline.run().wait_until_finish()
-    assert os.listdir() == []
+    with PreparedOutputs(job.outputs, job.run):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        pipeline.run().wait_until_finish()
+        monkeypatch.chdir(small)
+    assert os.listdir(tmp_path / "elsewhere") == []
     made = ["bad", "c.json", "elsewhere", "m.csv", "out", "p.html", "s.csv", "sums"]
     assert sorted(os.listdir(small)) == made
     assert values(output_bytes(small / "out")) == {"a": [0, 0, 0, 1, 0, 0]}
