@@ -27,7 +27,8 @@ def test_package_has_the_modules_and_data_and_nothing_else(package):
         path.relative_to(ROOT).as_posix()
         for top in tops
         for path in (ROOT / top).rglob("*")
-        if path.suffix in (".py", ".avsc", ".json", ".css", ".html") or path.name == "py.typed"
+        if path.suffix in (".py", ".avsc", ".json", ".txt", ".css", ".html")
+        or path.name == "py.typed"
     }
     assert {name for name in names if name.startswith(tops) and "." in name} == wanted
     assert not [name for name in names if re.match("(tests|benchmarks|examples|dataflow)", name)]

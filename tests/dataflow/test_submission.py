@@ -88,6 +88,8 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
         --report {storage.path("page.html")}
         --machine_type n1-standard-4 --max_num_workers 10 --labels team=care
         --service_account_email worker@{PROJECT}.iam.gserviceaccount.com""".split()
+    taken = []
+    dataflow.on_submission = lambda: taken.append(storage.get(".out.staging/_run"))
     run = submit(sys.executable, checkout, storage, *args)
     assert run.returncode == 0, run.stderr
     said = [" ".join(line.split()) for line in run.stderr.splitlines()]
@@ -120,6 +122,8 @@ def test_job_is_submitted_and_what_is_staged_gives_the_same_bytes(
     assert set(files) | {"pipeline.pb"} == names
     assert not storage.contents("out")  # nothing has run
 
+    # The command has ended, as a job has; what runs now is the job.
+    storage.put(".out.staging/_run", taken[0])
     (tmp_path / "workflow.tar.gz").write_bytes(files["workflow.tar.gz"])
     python = make_worker(tmp_path / "worker", tmp_path / "workflow.tar.gz")
     replay = subprocess.run(

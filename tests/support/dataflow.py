@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import venv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Dataflow:
       url: address of the endpoint.
       jobs: bodies of the requests for a new job.
       states: answers to the questions for the job's state, in order; the last one repeats.
+      on_submission: is called when it has a new job.
       cancels: whether it cancels a job that it is asked to cancel.
       errors: error messages of the job.
       counters: user counters of the job, as (namespace, name, step, value).
@@ -55,6 +56,7 @@ class Dataflow:
         self.url = ""
         self.jobs: list[dict[str, Any]] = []
         self.states = ["JOB_STATE_DONE"]
+        self.on_submission: Callable[[], object] = lambda: None
         self.cancels = True
         self.errors: list[str] = []
         self.counters: list[tuple[str, str, str, int]] = []
@@ -68,6 +70,7 @@ class Dataflow:
             return None
         if method == "POST":
             self.jobs.append(json.loads(body))
+            self.on_submission()
             job = {key: self.jobs[-1][key] for key in ("name", "clientRequestId")}
             return {"id": "job-1", **job, "currentState": "JOB_STATE_RUNNING"}
         if method == "PUT":

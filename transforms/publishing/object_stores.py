@@ -103,16 +103,17 @@ class ObjectStore:
         try:
             if self._lease:
                 self._lease.renew()
-            self.check_taken()
-            staged, found = self._staged(), names_in(self.output)
+            hidden = names_in(self._hidden)
+            self._check_run(hidden)
+            staged, found = self._staged_of(hidden), names_in(self.output)
             if files | {SUCCESS} <= found and not files & staged:
                 # The bundle has published, and is tried again.
                 return
-            planned, moved = _PLAN in names_in(self._hidden), set[str]()
+            planned, moved = _PLAN in hidden, set[str]()
             if planned:
                 # Of this bundle, tried again, or of an earlier run that no other run has ended yet.
                 moved = self.carry_out()
-                staged, found = self._staged(), names_in(self.output)
+                staged, found = self._staged_of(names_in(self._hidden)), names_in(self.output)
             if moved != files:
                 self._check_staged(files, staged | moved)
                 stale = sorted(name for name in found - files if owned(name))
@@ -134,15 +135,20 @@ class ObjectStore:
 
     def check_taken(self) -> None:
         """Raises OutputError where another run has taken the output since."""
+        if self._run:
+            self._check_run(names_in(self._hidden))
+
+    def _check_run(self, hidden: set[str]) -> None:
         if not self._run:
             return
-        is_taken = RUN in names_in(self._hidden)
-        if not is_taken or read(f"{self._hidden}/{RUN}").decode() != self._run:
+        if RUN not in hidden or read(f"{self._hidden}/{RUN}").decode() != self._run:
             raise taken_over(self.output)
 
-    def _staged(self) -> set[str]:
+    def _staged_of(self, hidden: set[str]) -> set[str]:
         """The staged files of this run, by their paths within the output."""
-        return names_in(staging_of(self.output, self._run)) - {_PLAN, _LEASE, RUN}
+        beginning = f"{self._run}/" if self._run else ""
+        names = hidden - {_PLAN, _LEASE, RUN}
+        return {name.removeprefix(beginning) for name in names if name.startswith(beginning)}
 
     def _check_staged(self, files: set[str], staged: set[str]) -> None:
         if gone := sorted(files - staged):
