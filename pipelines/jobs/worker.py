@@ -67,7 +67,8 @@ def main(argv: Sequence[str]) -> int:
     # Some runners name the other endpoints, too, which the answer has as well.
     args, _ = parser.parse_known_args(argv)
     try:
-        os.environ.update(environment_of(args.id, args.provision_endpoint))
+        # Prism puts the id in quotes, as for a shell, which there is none.
+        os.environ.update(environment_of(args.id.strip("'"), args.provision_endpoint))
     except grpc.RpcError as error:
         print(f"{parser.prog}: {args.provision_endpoint}: {error.details()}", file=sys.stderr)
         return 1

@@ -36,11 +36,16 @@ def runner():
     server.stop(None)
 
 
-def test_what_the_runner_says_is_what_beams_worker_reads(runner, monkeypatch):
+@pytest.mark.parametrize("worker_id", ["1-1", "'1-1'"])
+def test_what_the_runner_says_is_what_beams_worker_reads(worker_id, runner, monkeypatch):
     monkeypatch.setattr(os, "environ", {"HOME": "/root"})
     begun = []
     monkeypatch.setattr(sdk_worker_main, "main", lambda _: begun.append(dict(os.environ)))
-    words = ["--id=1-1", f"--provision_endpoint={runner.endpoint}", "--control_endpoint=x:1"]
+    words = [
+        f"--id={worker_id}",
+        f"--provision_endpoint={runner.endpoint}",
+        "--control_endpoint=x:1",
+    ]
     assert worker.main(words) == 0
     assert runner.asked_by == "1-1"
     (found,) = begun
