@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import itertools
 import os
 import re
 import sys
@@ -180,10 +181,12 @@ def _check_names(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
 
 def _refuse_local_paths(words: Sequence[str], args: argparse.Namespace) -> None:
     """Raises UsageError for a path of this machine, where the workers are Dataflow's."""
-    parser = Parser("", "")
-    parser.add_argument("--runner", default="")
-    named, _ = parser.parse_known_args(list(words))
-    if named.runner.rsplit(".")[-1].lower() != "dataflowrunner":
+    runner = ""
+    for word, following in itertools.pairwise([*words, ""]):
+        name, _, value = word.partition("=")
+        if name == "--runner":
+            runner = value or following
+    if runner.rsplit(".")[-1].lower() != "dataflowrunner":
         return
     for name in _PATHS:
         value = getattr(args, name, None) or []

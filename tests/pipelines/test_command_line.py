@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines import session_metrics
-from tests.support.cli import ROOT, output_bytes
+from tests.support.cli import ROOT, RUNNER, output_bytes
 from tests.support.jobs import MESSAGES, SESSIONS, put, session, values
 from transforms.reading import inputs
 
@@ -307,5 +307,7 @@ def test_verbose(small, run):
 
 
 def test_a_launcher_may_repeat_an_option_of_beam(small, run):
-    status, err = run("--job_name a --job_name a --experiments x --experiments y")
+    status, err = run(
+        f"--job_name a --job_name a --experiments x --experiments y {RUNNER} {RUNNER}"
+    )
     assert status == 0, err
