@@ -183,9 +183,9 @@ def _refuse_local_paths(words: Sequence[str], args: argparse.Namespace) -> None:
     """Raises UsageError for a path of this machine, where the workers are Dataflow's."""
     runner = ""
     for word, following in itertools.pairwise([*words, ""]):
-        name, _, value = word.partition("=")
+        name, _, given = word.partition("=")
         if name == "--runner":
-            runner = value or following
+            runner = given or following
     if runner.rsplit(".")[-1].lower() != "dataflowrunner":
         return
     for name in _PATHS:

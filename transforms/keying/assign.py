@@ -51,7 +51,9 @@ class AssignSessions(beam.PTransform):
         waiting = inputs.batches | "AnyUnassigned" >> beam.FlatMap(_number_unassigned)
         sessions = (
             inputs.batches
-            | "IfUnassigned" >> beam.FlatMap(_sessions_if_any, beam.pvalue.AsIter(waiting))
+            # Before the step that waits: what it waits with is kept, and messages are far more.
+            | "OnlySessions" >> beam.Filter(lambda batch: kind_of(batch) == "sessions")
+            | "IfUnassigned" >> beam.FlatMap(_if_any, beam.pvalue.AsIter(waiting))
             | "KeySessions"
             >> beam.ParDo(SplitByShard(by_conversation), shards).with_output_types(
                 tuple[int, bytes]
@@ -73,8 +75,8 @@ def _number_unassigned(batch: pa.RecordBatch) -> Iterable[int]:
     return [len(batch)] if kind_of(batch) == "unassigned" else []
 
 
-def _sessions_if_any(batch: pa.RecordBatch, unassigned: Iterable[int]) -> Iterable[pa.RecordBatch]:
-    return [batch] if kind_of(batch) == "sessions" and any(unassigned) else []
+def _if_any(batch: pa.RecordBatch, unassigned: Iterable[int]) -> Iterable[pa.RecordBatch]:
+    return [batch] if any(unassigned) else []
 
 
 def _unassigned(batch: pa.RecordBatch) -> pa.RecordBatch | None:

@@ -55,9 +55,9 @@ def test_no_reason():
     assert reason_of(error, ["job ended"]) is None
 
 
-def test_what_beam_logs_is_kept():
+def test_what_beam_logs_is_kept(caplog):
     logger = logging.getLogger("apache_beam.runners")
-    with logged_errors() as found:
+    with caplog.at_level(logging.INFO, "apache_beam"), logged_errors() as found:
         logger.info("begun")
         logger.error("failed: %s", "why")
     logger.error("later")
