@@ -14,6 +14,7 @@ from schemas import metric_types
 from tests.support.cli import RUNNER, make_job, output_bytes
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session, values
 from tests.support.metrics import make_small
+from transforms.plumbing.coders import SpillingCoder
 from transforms.publishing.publish import PreparedOutputs
 
 pytestmark = pytest.mark.slow
@@ -363,6 +364,22 @@ def test_every_runner_writes_the_same_bytes(week, run):
         ]
     assert len(outputs[0][0]) == 5
     assert outputs[0] == outputs[1] == outputs[2]
+
+
+def test_each_message_waits_once(small, run, monkeypatch):
+    """For the others of its shard, and for nothing else: that takes time, and space on the disc."""
+    lines = (f"a,{i},2024-10-02T12:00:00Z,EndUser,Text" for i in range(5000))
+    put(small / "m.csv", MESSAGES, *lines)
+    waited = []
+    encode = SpillingCoder.encode
+
+    def counted(coder, batch):
+        waited.extend([len(batch)] if "message_id" in batch.schema.names else [])
+        return encode(coder, batch)
+
+    monkeypatch.setattr(SpillingCoder, "encode", counted)
+    assert run()[0] == 0
+    assert sum(waited) == 5000
 
 
 def test_batches_that_wait_in_a_file_are_found_by_other_workers(tmp_path, run):
