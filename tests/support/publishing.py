@@ -1,7 +1,11 @@
 """An output before and after publishing, and what a run does with it. Nothing here loads Beam."""
 
+import contextlib
 import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.publishing.publish import PreparedOutputs, publish
@@ -38,6 +42,20 @@ def put(top: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_bytes(content)
+
+
+def start_over(output: Path) -> None:
+    """Puts an earlier output, with files of others in it, in place of all that is beside it."""
+    shutil.rmtree(output.parent, ignore_errors=True)
+    put(output, OLD | USERS)
+
+
+@contextlib.contextmanager
+def in_memory(directory: Path) -> Iterator[Path]:
+    """A place for an output, in memory if this system can: thousands of files are written."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else directory) as top:
+        yield Path(top, "parent", "out")
 
 
 def stage(output: str | Path, files: dict[str, bytes], run: str = "") -> None:

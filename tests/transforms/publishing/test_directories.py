@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,14 @@ from tests.support.publishing import (
     NEXT,
     OLD,
     USERS,
+    in_memory,
     owned,
     publish_files,
     put,
     recover,
     run,
     stage,
+    start_over,
 )
 from transforms.errors import OutputError
 from transforms.publishing import directories
@@ -43,15 +44,9 @@ def killer() -> Iterator[Killer]:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[Path]:
-    """A directory that does not exist, in memory if this system can: thousands of files are written."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as top:
-        yield Path(top, "parent", "out")
-
-
-def start_over(output: Path) -> None:
-    shutil.rmtree(output.parent, ignore_errors=True)
-    put(output, OLD | USERS)
+    """A directory that does not exist."""
+    with in_memory(tmp_path) as place:
+        yield place
 
 
 def test_publishes_over_an_earlier_output(output):

@@ -1,9 +1,7 @@
 """Runs whose command is gone, and the next ones: none publishes over a later one, and none mixes in."""
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,13 +13,13 @@ from tests.support.killing import STEPS, Killer
 from tests.support.publishing import (
     NEW,
     NEXT,
-    OLD,
     USERS,
+    in_memory,
     left_behind,
     publish_files,
-    put,
     run,
     stage,
+    start_over,
 )
 from transforms.errors import OutputError
 from transforms.publishing import ownership
@@ -39,16 +37,10 @@ def killer() -> Iterator[Killer]:
 
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[Path]:
-    """An earlier output, in memory if this system can."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as top:
-        start_over(Path(top, "parent", "out"))
-        yield Path(top, "parent", "out")
-
-
-def start_over(output: Path) -> None:
-    shutil.rmtree(output.parent, ignore_errors=True)
-    put(output, OLD | USERS)
+    """An earlier output."""
+    with in_memory(tmp_path) as place:
+        start_over(place)
+        yield place
 
 
 def refused(output: Path, files: dict[str, bytes], name: str) -> None:
