@@ -28,7 +28,7 @@ _STREAM, _PLACE_IN_FILE = b"\0", b"\1"
 _PLACE = struct.Struct("<qqqq")
 
 # Smaller streams are not worth a file's while.
-_SPILLED_BYTES = 1 << 14
+_SPILLED_BYTES = 1 << 10
 
 
 WIRE_BYTES = 1 << 20
