@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from transforms.batches import NO_SEQUENCE, kind_of
 from transforms.plumbing import texts
 
-SHARD_BYTES = 32 << 20
-"""How large a shard is to be, in bytes of canonical columns: a few hundred thousand messages."""
+SHARD_BYTES = 96 << 20
+"""How large a shard is to be, in bytes of canonical columns: up to a million messages.
+
+Each batch is cut into as many pieces as there are shards. With shards of a third of that a hundred million
+messages take 57 s in place of 38.
+"""
 
 
 def shards_for(num_bytes: int) -> int:
