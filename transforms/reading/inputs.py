@@ -116,16 +116,17 @@ class Input:
             try:
                 with open_input(path, self.directory) as file:
                     parts = file_format.parts(file, size)
-                    yield int(size * file_format.bytes_per_byte(file))
+                    num_bytes = int(size * file_format.bytes_per_byte(file))
             except UNREADABLE as error:
                 raise explain(path, error) from error
+            yield num_bytes
             is_small = size < _SMALL_BYTES and len(parts) == 1
             is_full = size_together + size > _SMALL_BYTES or len(together.parts) == _MOST_FILES
             if together.parts and not (is_small and names is together.names and not is_full):
                 yield together
                 together, size_together = FileParts(names, []), 0
             if is_small:
-                together = together._replace(names=names)
+                together = FileParts(names, together.parts)
                 together.parts.append(FilePart(path, parts[0]))
                 size_together += size
             else:

@@ -39,9 +39,12 @@ def test_a_batch_comes_back(batch):
 
 def test_of_a_large_batch_only_the_place_travels(spilled):
     coder = batch_coder()
-    encoded = [coder.encode(batch) for batch in (SMALL, LARGE, LARGE[1:])]
-    assert [len(e) < 50 for e in encoded] == [False, True, True]
-    for batch, there in zip((SMALL, LARGE, LARGE[1:]), encoded, strict=True):
+    batches = (SMALL, LARGE, LARGE[1:], LARGE[:200])
+    encoded = [coder.encode(batch) for batch in batches]
+    # A piece of some KB is none to keep in memory: there is one of each batch in each shard.
+    assert 1 << 10 < LARGE[:200].nbytes < 1 << 12
+    assert [len(e) < 50 for e in encoded] == [False, True, True, True]
+    for batch, there in zip(batches, encoded, strict=True):
         assert coder.decode(there).equals(batch)
         assert coder.decode(there).equals(batch)  # as often as a runner likes
 
@@ -134,7 +137,8 @@ def test_what_travels_is_cut_to_pieces(monkeypatch):
     # Each has the ids of its own rows.
     ids = [len(piece.column("session").dictionary) for piece in pieces]
     assert max(ids) <= len(pieces[0]) // 10 + 2
-    for small in (SMALL, SMALL[:0]):
+    long_text = pa.record_batch({"a": ["x" * 50_000]})
+    for small in (SMALL, SMALL[:0], long_text):
         assert list(coder.encode_pieces(small)) == [coder.encode(small)]
 
 
