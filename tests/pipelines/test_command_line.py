@@ -54,6 +54,8 @@ print(status, *sorted({{"apache_beam", "pyarrow"}} & sys.modules.keys()))"""
     assert status == ("0" if words == "--help" else "2")
     assert loaded in ([], ["pyarrow"] if "no.csv" in words else [])
     assert len(done.stderr.splitlines()) == (words != "--help"), done.stderr
+    if words.startswith(("--mesages", "--temp_locatio=")):
+        assert f"unknown option {words.split()[0].partition('=')[0]}" in done.stderr
 
 
 def test_interrupted_while_inputs_are_looked_at(small, run, monkeypatch):

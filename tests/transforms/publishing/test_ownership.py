@@ -66,6 +66,21 @@ def test_the_run_that_has_an_output(tmp_path, monkeypatch):
         take(hidden, "two")
 
 
+def test_another_run_takes_the_output_while_one_waits_for_the_lock(tmp_path, monkeypatch):
+    """What is locked then is the name of a run that has ended."""
+    take(str(tmp_path), "one")
+
+    def taken_meanwhile(descriptor: int) -> bool:
+        monkeypatch.undo()
+        (tmp_path / "_run").unlink()
+        take(str(tmp_path), "two")
+        return True
+
+    monkeypatch.setattr(ownership, "try_lock", taken_meanwhile)
+    with keep_taken(str(tmp_path), "out") as name:
+        assert name == "two"
+
+
 def test_a_run_that_is_left_behind_publishes_for_itself(output):
     """Nobody else is there: the job goes on without its command."""
     left_behind(output, NEW, "one")
