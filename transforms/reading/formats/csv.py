@@ -13,11 +13,7 @@ from typing import IO
 
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats import csv_blocks
-from transforms.reading.formats.lines import (
-    line_blocks,
-    line_part,
-    read_exactly,
-)
+from transforms.reading.formats.lines import line_part, read_exactly, read_lines
 from transforms.reading.formats.parts import (
     WHOLE,
     Decode,
@@ -38,8 +34,7 @@ _LONGEST_OF_NOTHING = 64
 
 
 def _header(file: IO[bytes]) -> csv_blocks.Header:
-    line = next(line_blocks(read_exactly(file, csv_blocks.LONGEST_RECORD_BYTES)), b"")
-    line = line[: line.find(b"\n") + 1] or line
+    line = file.readline(csv_blocks.LONGEST_RECORD_BYTES)
     text = line.decode("utf-8-sig").rstrip("\r\n")
     delimiter = max(_DELIMITERS, key=text.count)
     names = next(csv.reader([text], delimiter=delimiter), [])
@@ -65,7 +60,7 @@ def _parts(file: IO[bytes], size: int) -> list[Part]:
         return []
     ranges = byte_ranges(size)
     if len(ranges) > 1:
-        for block in line_blocks(read_exactly(file, None)):
+        for block in read_lines(file, None):
             if b'"' in block and csv_blocks.has_line_ends_in_quotes(block):
                 return [WHOLE]
     return ranges
@@ -77,15 +72,14 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         file.seek(0)
         blocks, first_line = line_part(open_file, file, part)
         counter = RowCounter(first_line)
-        whole_lines = line_blocks(blocks)
         if part.start == 0:
             # The header's line comes first.
             counter.advance(1)
-            after_header = next(whole_lines, b"")[header.num_bytes :]
-            whole_lines = itertools.chain([after_header], whole_lines)
+            after_header = next(blocks, b"")[header.num_bytes :]
+            blocks = itertools.chain([after_header], blocks)
         # `rest` is what was read and not decoded. An empty block is the end.
         rest = b""
-        for block in itertools.chain(filter(None, whole_lines), [b""]):
+        for block in itertools.chain(filter(None, blocks), [b""]):
             last = not block
             rest += block
             records = csv_blocks.whole_records(rest, header.delimiter, last)
@@ -95,12 +89,14 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
             first = counter.advance(0)
             if records.are_orderly:
                 yield functools.partial(_decode, records, first, header, names)
+                num_lines = int(records.lines[-1]) if len(records.lines) else 0
             else:
                 # Where its records end is found out by decoding them.
                 raw, used = csv_blocks.slowly(rest, first(), header, names, last)
                 yield functools.partial(already, raw)
+                num_lines = rest.count(b"\n", 0, used)
             # The last block, after which no row is numbered, may lack a line end.
-            counter.advance(rest.count(b"\n", 0, used))
+            counter.advance(num_lines)
             rest = rest[used:]
 
 

@@ -142,7 +142,12 @@ def fast(
         table = _table(block, header, list(wanted.values()), skip)
     if table is None or table.num_rows + len(wrong) != num_records:
         return None
-    columns = {name: table.column(column).combine_chunks() for name, column in wanted.items()}
+    # There is one chunk as a rule, which `combine_chunks` would copy.
+    chunked = {name: table.column(column) for name, column in wanted.items()}
+    columns = {
+        name: column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        for name, column in chunked.items()
+    }
     if not wrong:
         return RawBatch(columns, num_records, counted(first, starts))
     rows = first() + starts

@@ -85,9 +85,10 @@ def _decode(framed: Framed, first: int, names: Sequence[str]) -> RawBatch:
     """The rows of values, the first of which has a number."""
     if framed.columns is not None:
         return batch_of_arrays(_values(framed.lines), framed.columns, first, names)
-    columns = columns_of_lines(framed.lines, names)
+    count = framed.lines.count(b"\n")
+    columns = columns_of_lines(framed.lines, count, names)
     if columns is not None:
-        return RawBatch(columns, count := framed.lines.count(b"\n"), counted(lambda: first, count))
+        return RawBatch(columns, count, counted(lambda: first, count))
     pages: Counts = {}
     values = _values(framed.lines)
     rows = enumerate(values if framed.are_rows else rows_in(values, pages), first)

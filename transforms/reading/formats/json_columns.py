@@ -15,7 +15,6 @@ from transforms.reading.formats.json_values import (
     parse,
     value_of,
 )
-from transforms.reading.formats.lines import count_lines
 from transforms.reading.formats.parts import leading_parts, look_up
 
 # Importing Polars takes a while; files of CSV and Parquet do without.
@@ -23,11 +22,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def columns_of_lines(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] | None:
+def columns_of_lines(
+    block: bytes, num_lines: int, names: Sequence[str]
+) -> dict[str, pa.Array] | None:
     """The columns of a block of lines, of which every one is a plain row; None for any other block.
 
     Args:
       block: whole lines.
+      num_lines: how many.
       names: the columns that are asked for, nested ones with dots; one that no row has is left out.
     """
     import polars as pl
@@ -40,7 +42,7 @@ def columns_of_lines(block: bytes, names: Sequence[str]) -> dict[str, pa.Array] 
         frame = pl.read_ndjson(block, schema=request.schema or {"": pl.String()})
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    if frame.height != count_lines(block):
+    if frame.height != num_lines:
         return None
     columns = {}
     for name in request.names:
@@ -76,7 +78,7 @@ def columns_of_texts(texts: pa.Array, names: Sequence[str]) -> dict[str, pa.Arra
     plain = pc.starts_with(pc.utf8_ltrim_whitespace(texts), "{")
     lines = pc.if_else(plain, pc.replace_substring_regex(texts, "[\r\n]", " "), "{}")
     block = "\n".join([*lines.to_pylist(), ""]).encode()
-    columns = columns_of_lines(block, names) if len(texts) else {}
+    columns = columns_of_lines(block, len(texts), names) if len(texts) else {}
     if columns is not None:
         return columns
     rows: list[tuple[int, Any]] = []

@@ -10,7 +10,7 @@ from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats.json_columns import columns_of_lines
 from transforms.reading.formats.json_values import batch_of, names_of, rows_in, value_of
-from transforms.reading.formats.lines import count_lines, line_blocks, line_part
+from transforms.reading.formats.lines import count_lines, line_part
 from transforms.reading.formats.parts import (
     Decode,
     Format,
@@ -57,7 +57,7 @@ def _read_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[D
     with open_file() as file:
         blocks, first_line = line_part(open_file, file, part)
         counter = RowCounter(first_line)
-        for block in line_blocks(blocks):
+        for block in blocks:
             block = block.removeprefix(codecs.BOM_UTF8)
             count = count_lines(block)
             yield functools.partial(_decode_lines, block, count, counter.advance(count), names)
@@ -66,7 +66,7 @@ def _read_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[D
 def _decode_lines(
     block: bytes, count: int, first: Callable[[], int], names: Sequence[str]
 ) -> RawBatch:
-    columns = columns_of_lines(block, names)
+    columns = columns_of_lines(block, count, names)
     if columns is None:
         return _slowly(block, first(), names)
     return RawBatch(columns, count, counted(first, count))

@@ -11,10 +11,10 @@ from tests.support.files_of_rows import SIZES, with_sizes
 from transforms.reading.formats import parts
 from transforms.reading.formats.lines import (
     count_lines,
-    line_blocks,
     line_part,
     line_start,
     read_ahead,
+    read_lines,
 )
 from transforms.reading.formats.parts import WHOLE, byte_ranges
 
@@ -25,14 +25,12 @@ def test_a_line_begins_after_a_line_end():
     assert found == [0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 13, 13, 13, 13, 13]
 
 
-def test_a_block_of_lines_ends_with_a_line_end():
-    assert list(line_blocks(iter([b"a\nb", b"c", b"d\n", b"e\n\nf"]))) == [
-        b"a\n",
-        b"bcd\n",
-        b"e\n\n",
-        b"f",
-    ]
-    assert list(line_blocks(iter([]))) == []
+def test_a_block_of_lines_ends_with_a_line_end(monkeypatch):
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 3)
+    file = io.BytesIO(b"a\nbcd\ne\n\nf")
+    assert list(read_lines(file, 6)) == [b"a\nbcd\n"]
+    assert list(read_lines(file, None)) == [b"e\n\n", b"f"]
+    assert list(read_lines(file, None)) == []
 
 
 def test_blocks_are_read_ahead(monkeypatch):
@@ -58,7 +56,8 @@ def test_blocks_are_read_ahead(monkeypatch):
 
 
 def test_lines_are_counted_with_a_last_one_that_has_no_end():
-    assert [count_lines(block) for block in (b"a\n", b"a\nb", b"\n\n", b"a")] == [1, 2, 2, 1]
+    blocks = (b"a\n", b"a\nb", b"\n\n", b"a", b"a\n" * (1 << 20) + b"b")
+    assert [count_lines(block) for block in blocks] == [1, 2, 2, 1, (1 << 20) + 1]
 
 
 @given(st.text("ab\n", max_size=60).map(str.encode), SIZES, SIZES)
