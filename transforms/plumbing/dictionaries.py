@@ -36,11 +36,13 @@ def numbers_of(
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
     """The rows of a table as one batch; a column of codes gets one dictionary."""
-    columns = [
-        column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-        for column in table.unify_dictionaries().columns
-    ]
+    columns = [one_array(column) for column in table.unify_dictionaries().columns]
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The chunks as one array; if there is one, the chunk itself, which `combine_chunks` would copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def compacted(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -3,7 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from transforms.plumbing.dictionaries import compacted, numbers_of, one_batch
+from transforms.plumbing.dictionaries import (
+    compacted,
+    numbers_of,
+    one_array,
+    one_batch,
+)
 
 NUMBERS = {"a": 1, "b": 2, "c": 3}
 
@@ -48,6 +53,13 @@ def test_a_table_becomes_one_batch_with_one_dictionary():
     assert batch.column("id").dictionary.to_pylist() == ["a", "b", "c"]
     assert batch.column("n").to_pylist() == [0, 1, 0, 1]
     assert one_batch(pa.Table.from_batches(batches[:1])).equals(batches[0])
+
+
+def test_one_chunk_is_not_copied():
+    chunk = pa.array([1, 2])
+    assert one_array(pa.chunked_array([chunk])).buffers()[1].address == chunk.buffers()[1].address
+    assert one_array(pa.chunked_array([chunk, [3]])).to_pylist() == [1, 2, 3]
+    assert one_array(pa.chunked_array([], pa.int64())).to_pylist() == []
 
 
 def test_a_dictionary_keeps_the_values_that_are_used():

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from transforms.plumbing.dictionaries import one_array
 from transforms.reading.columns import RawBatch
 from transforms.reading.formats.parts import columns_to_read, counted
 
@@ -142,12 +143,7 @@ def fast(
         table = _table(block, header, list(wanted.values()), skip)
     if table is None or table.num_rows + len(wrong) != num_records:
         return None
-    # There is one chunk as a rule, which `combine_chunks` would copy.
-    chunked = {name: table.column(column) for name, column in wanted.items()}
-    columns = {
-        name: column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        for name, column in chunked.items()
-    }
+    columns = {name: one_array(table.column(column)) for name, column in wanted.items()}
     if not wrong:
         return RawBatch(columns, num_records, counted(first, starts))
     rows = first() + starts

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.plumbing.dictionaries import one_array
 from transforms.reading.columns import RawBatch
 
 PART_BYTES = 64 << 20
@@ -101,7 +102,7 @@ def _column(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array | None:
             found = pc.struct_field(found, path)
         except pa.ArrowInvalid:
             return None
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return one_array(found) if isinstance(found, pa.ChunkedArray) else found
 
 
 def columns_of(table: pa.Table | pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
