@@ -1,6 +1,7 @@
 """Beam's own options of a command line, and which of its runners do what."""
 
 import argparse
+import copy
 import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -120,10 +121,18 @@ class _Options(PipelineOptions):
         return self._views[cls]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled as Beam's own class, which any worker has. Beam takes secrets out of the state; the
-        # views, which have them, stay behind.
-        state = {name: value for name, value in self.__getstate__().items() if name != "_views"}
-        return object.__new__, (PipelineOptions,), state
+        # Pickled as Beam's own class, which any worker has.
+        return object.__new__, (PipelineOptions,), self._state()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Options":
+        # A pipeline copies its options first.
+        copied = object.__new__(_Options)
+        copied.__dict__.update(copy.deepcopy(self._state(), memo), _views={})
+        return copied
+
+    def _state(self) -> dict[str, Any]:
+        # Beam takes secrets out of the state; the views, which have them, stay behind.
+        return {name: value for name, value in self.__getstate__().items() if name != "_views"}
 
 
 def beam_parser() -> argparse.ArgumentParser:

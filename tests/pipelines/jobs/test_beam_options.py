@@ -2,6 +2,7 @@
 
 import pickle
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, PipelineOptions
 
@@ -31,6 +32,16 @@ def test_views_of_the_options_are_made_once_and_share_their_values():
     view.experiments.append("y")
     assert options.view_as(DebugOptions).lookup_experiment("y")
     assert options.get_all_options(drop_default=True)["experiments"] == ["x", "y"]
+
+
+def test_a_pipeline_has_options_of_its_own_that_make_each_view_once():
+    options = parse_options(["--runner", "FnApiRunner", "--experiments", "x"])
+    own = beam.Pipeline(options=options).options
+    view = own.view_as(DebugOptions)
+    assert own.view_as(DebugOptions) is view
+    view.experiments.append("y")
+    assert options.view_as(DebugOptions).experiments == ["x"]
+    assert own.view_as(DebugOptions).lookup_experiment("y")
 
 
 def test_options_are_pickled_as_beams_own_and_without_its_secrets():
