@@ -5,7 +5,8 @@
 #   make test             all tests, on all cores; ARGS are options of pytest
 #   make test-quick       the tests without those that need a service or run whole jobs
 #   make bench            the job beside its peers, see benchmarks/README.md; ARGS are its options
-#   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go
+#   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go;
+#                         on Flink, too, if FLINK_JOB_SERVER_JAR names Beam's job server; needs Java 17
 #   make test-browser     the report's page in a headless browser; needs Chromium
 #   make lint             ruff and mypy
 #   make clean            removes built files; keeps .venv
@@ -54,10 +55,13 @@ measure: $(EXTRA_STAMP)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 test-cluster:
-	@tests/cluster/fetch build/cluster
+	@tests/cluster/fetch_prism build/cluster
 	@$(MAKE) --no-print-directory VENV=.venv-cluster cluster-tests
 
 cluster-tests: $(EXTRA_STAMP)
+ifneq ($(FLINK_JOB_SERVER_JAR),)
+	@$(BIN)/python -m tests.support.flink build/cluster
+endif
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 test-browser:

@@ -33,6 +33,16 @@ def expected(job: Job, tmp_path_factory: pytest.TempPathFactory) -> dict[str, by
     return files
 
 
+@pytest.fixture
+def published(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A directory with an earlier output, computed from another log."""
+    output = tmp_path / "out"
+    earlier = make_log(tmp_path / "earlier", 1_000)
+    done = earlier.run(output, "--runner=FnApiRunner", "--max_reject_ratio=1")
+    assert done.status == 0, done.said
+    return output
+
+
 Check = Callable[..., Done]
 
 

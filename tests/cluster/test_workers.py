@@ -1,21 +1,17 @@
 """The main job with workers in other processes, and its output when a part of the cluster dies."""
 
-import contextlib
 import json
 import os
 import pathlib
 import signal
 import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support import portable
 from tests.support.cli import output_bytes
-from tests.support.portable import end_of, make_log
-
-Files = frozenset[tuple[str, int]]
+from tests.support.portable import end_of
+from tests.support.watching import files_of, watching
 
 
 @pytest.fixture
@@ -24,46 +20,6 @@ def cluster(tmp_path):
     directory.mkdir()
     with portable.running(directory) as running:
         yield running
-
-
-@pytest.fixture
-def published(tmp_path):
-    """A directory with an earlier output, computed from another log."""
-    output = tmp_path / "out"
-    earlier = make_log(tmp_path / "earlier", 1_000)
-    done = earlier.run(output, "--runner=FnApiRunner", "--max_reject_ratio=1")
-    assert done.status == 0, done.said
-    return output
-
-
-def files_of(directory: pathlib.Path) -> Files:
-    """Name and size of each file."""
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return frozenset((str(p.relative_to(directory)), p.stat().st_size) for p in files)
-
-
-@contextlib.contextmanager
-def watching(directory: pathlib.Path) -> Iterator[set[Files]]:
-    """The lists of files that a reader of a directory finds while others write there."""
-    seen: set[Files] = set()
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.001):
-            # The directory may be exchanged while the reader lists the files.
-            with contextlib.suppress(FileNotFoundError):
-                before = directory.stat().st_ino
-                files = files_of(directory)
-                if directory.stat().st_ino == before:
-                    seen.add(files)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_the_same_bytes(cluster, same_bytes):

@@ -28,22 +28,22 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 T = TypeVar("T")
 
 
-def wait_for(what: str, look: Callable[[], T]) -> T:
+def wait_for(what: str, look: Callable[[], T], within_s: float = DEADLINE_S) -> T:
     """Calls `look` until it returns a true value; returns the value."""
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + within_s
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
             if found := look():
                 return found
         time.sleep(0.005)
-    raise TimeoutError(f"{what}: not within {DEADLINE_S} s")
+    raise TimeoutError(f"{what}: not within {within_s} s")
 
 
 class Cluster:
     """The processes of a cluster, which run until `close`; `directory` has the logs of the processes."""
 
     def __init__(self, directory: pathlib.Path):
-        service, pool = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        service, pool = (f"127.0.0.1:{port}" for port in free_ports(2))
         self.options = [
             "--runner=PortableRunner",
             f"--job_endpoint={service}",
@@ -75,13 +75,8 @@ class Cluster:
 
     def worker(self) -> int:
         """Waits for an SDK worker of the job; returns its process id."""
-        threads = pathlib.Path(f"/proc/{self.processes['pool'].pid}/task")
-
-        def started() -> list[int]:
-            found = [path.read_text().split() for path in threads.glob("*/children")]
-            return sorted(int(process) for some in found for process in some)
-
-        return wait_for("a worker", started)[-1]
+        pool = self.processes["pool"].pid
+        return wait_for("a worker", lambda: children_of(pool))[-1]
 
     def kill(self, name: str) -> None:
         """Kills a process by a signal that it cannot handle."""
@@ -99,6 +94,13 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def children_of(process: int) -> list[int]:
+    """The ids of the processes that a process has started, in order."""
+    threads = pathlib.Path(f"/proc/{process}/task")
+    found = [path.read_text().split() for path in threads.glob("*/children")]
+    return sorted(int(child) for some in found for child in some)
 
 
 def cpu_s(process: int) -> float:
@@ -124,7 +126,8 @@ def _listens(host: str, port: int) -> bool:
         return True
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Ports on which nobody listens."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:
@@ -190,10 +193,10 @@ class Job:
         return done
 
 
-def end_of(process: subprocess.Popen[str]) -> Done:
+def end_of(process: subprocess.Popen[str], within_s: float = 120) -> Done:
     """Waits for the end of a job; kills the whole process group if the job hangs."""
     try:
-        said = process.communicate(timeout=120)[1]
+        said = process.communicate(timeout=within_s)[1]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise

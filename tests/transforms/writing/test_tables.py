@@ -15,6 +15,7 @@ from tests.support.metrics import metrics, write
 from transforms import WriteMetrics
 from transforms.bigquery import Table
 from transforms.errors import OutputError
+from transforms.publishing.publish import PreparedOutputs
 from transforms.writing import tables as table_output
 from transforms.writing.encoders import encode_avro
 from transforms.writing.records import RECORDS_OUTPUT
@@ -107,6 +108,17 @@ def test_no_table_is_loaded_with_them(tmp_path):
     ):
         write([bad], to)
     assert not (tmp_path / "out").exists()
+
+
+def test_no_table_is_changed_once_another_run_has_taken_the_output(tmp_path):
+    """Looked at before the service is asked for anything."""
+    output = str(tmp_path / "out")
+    to = WriteMetrics(output, table=TableRange(TABLE), run="one")
+    with (
+        PreparedOutputs([output], "two"),
+        pytest.raises(OutputError, match="another run has taken it over; nothing was published"),
+    ):
+        write([metrics(["a"])], to)
 
 
 def test_a_table_takes_avro_files():
