@@ -28,11 +28,25 @@ def check_endpoints(options: PipelineOptions) -> None:
     }
     for option, place in places.items():
         # Words stand for a server that Beam starts itself: [auto], [local], embed.
-        if place and ":" in place and (problem := _problem_at(place)):
+        if place and ":" in place and (problem := _problem_at(place, _WAIT_S)):
             raise UsageError(f"--{option} {place}: {problem}")
 
 
-def _problem_at(place: str) -> str | None:
+def pool_problem(options: PipelineOptions) -> str | None:
+    """That nobody answers at the worker pool, seen from this machine; None if somebody does.
+
+    A pool may be one that only the runner can reach, so this is no reason to refuse a job. It may be the
+    reason why one has failed: Prism ends where it finds no pool.
+    """
+    portable = options.view_as(PortableOptions)
+    place = portable.environment_config
+    if portable.environment_type != "EXTERNAL" or not place or place.startswith("{"):
+        return None
+    problem = _problem_at(place, 0.0)
+    return problem and f"--environment_config {place}: {problem}"
+
+
+def _problem_at(place: str, wait_s: float) -> str | None:
     """What is wrong with HOST:PORT, maybe with a scheme; None if somebody answers there."""
     parsed = urllib.parse.urlsplit(place if "//" in place else f"//{place}")
     try:
@@ -41,10 +55,10 @@ def _problem_at(place: str) -> str | None:
         host = port = None
     if not host or not port:
         return "is not of the form HOST:PORT"
-    end = time.monotonic() + _WAIT_S
+    end = time.monotonic() + wait_s
     while True:
         try:
-            with socket.create_connection((host, port), timeout=max(0.1, end - time.monotonic())):
+            with socket.create_connection((host, port), timeout=max(0.5, end - time.monotonic())):
                 return None
         except OSError as error:
             if time.monotonic() > end - 0.2 or isinstance(error, socket.gaierror):

@@ -5,6 +5,8 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 
+import grpc
+
 _MOST_LOGGED = 1000
 
 _KNOWN = {
@@ -23,7 +25,8 @@ _KNOWN = {
     r"|TaskManager .* is no longer reachable|The TaskExecutor is shutting down": (
         "a TaskManager was lost"
     ),
-    r'Cannot run program "docker"|"docker": executable file not found': (
+    r'Cannot run program "docker"|"docker": executable file not found'
+    r"|failed to connect to the docker API|Cannot connect to the Docker daemon": (
         "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
     ),
     r'Cannot run program "([^"]+)"|"([^"]+)": executable file not found': (
@@ -34,6 +37,10 @@ _KNOWN = {
     ),
 }
 """What is found in an error, and what it means."""
+
+# The text of a runner; that of a worker in Python, which may have a customer's words, has a traceback.
+_OF_RUNNER = re.compile(r"failed in state \w+: ([^\n]+)")
+_MOST_CHARACTERS = 300
 
 # An error of Java's names its class with its package.
 _CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)+([\w$]+)(?:: ([^\n]+))?")
@@ -63,6 +70,8 @@ def reason_of(error: BaseException, logged: Iterable[str] = ()) -> str | None:
 
     >>> reason_of(RuntimeError("... Caused by: java.io.IOException: Disk quota exceeded"))
     'IOException: Disk quota exceeded'
+    >>> reason_of(RuntimeError("Pipeline job-1 failed in state FAILED: no such environment"))
+    'no such environment'
 
     Args:
       error: what was raised.
@@ -77,4 +86,13 @@ def reason_of(error: BaseException, logged: Iterable[str] = ()) -> str | None:
         # The last one is the first cause.
         for name, said in reversed(_CAUSE.findall(text)):
             return f"{name}: {said.strip()}" if said else name
+    if "Traceback" not in texts[0] and (match := _OF_RUNNER.search(texts[0])):
+        return match[1][:_MOST_CHARACTERS]
     return None
+
+
+def briefly(error: BaseException) -> str:
+    """An error in a few words: of a service its status, such as `UNAVAILABLE: Socket closed`."""
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return type(error).__name__

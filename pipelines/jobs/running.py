@@ -29,7 +29,8 @@ from pipelines.jobs.beam_options import (
     runner_of,
 )
 from pipelines.jobs.cancelling import cancel
-from pipelines.jobs.failures import logged_errors, reason_of
+from pipelines.jobs.endpoints import pool_problem
+from pipelines.jobs.failures import briefly, logged_errors, reason_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
@@ -239,14 +240,11 @@ def _wait(job: Job, result: PipelineResult) -> None:
     try:
         state = result.wait_until_finish()
     except (KeyboardInterrupt, Exception) as error:
-        if job.runs_here or not _runs_on(result):
+        if job.runs_here or _has_ended(result):
             raise
         if isinstance(error, KeyboardInterrupt) and (state := _cancel(job, result)):
             raise _EndedError(f"interrupted; the job ended as {state}") from error
-        raise _RunsOnError(
-            f"no longer waiting ({type(error).__name__}), but the job was not ended and still "
-            f"publishes in {job.published_in}; cancel it where it runs"
-        ) from error
+        raise _RunsOnError(_of_a_job_that_runs_on(job, result, error)) from error
     if state not in (None, PipelineState.DONE):
         raise _EndedError(f"the job ended as {state}")
 
@@ -259,8 +257,23 @@ def _cancel(job: Job, result: PipelineResult) -> str | None:
         return None
 
 
-def _runs_on(result: PipelineResult) -> bool:
+def _has_ended(result: PipelineResult) -> bool | None:
+    """Whether a job has ended; None if the service does not say."""
     try:
-        return not PipelineState.is_terminal(result.state)
-    except Exception:  # the service does not answer
-        return True
+        return PipelineState.is_terminal(result.state)
+    except Exception:  # each service has errors of its own
+        return None
+
+
+def _of_a_job_that_runs_on(job: Job, result: PipelineResult, error: BaseException) -> str:
+    """The line for a job that nobody waits for any more."""
+    if _has_ended(result) is not None:
+        return (
+            f"no longer waiting ({briefly(error)}), but the job was not ended and still publishes in "
+            f"{job.published_in}; cancel it where it runs"
+        )
+    line = (
+        f"the job service does not answer any more ({briefly(error)}); if the job runs on, it "
+        f"publishes in {job.published_in}: cancel it where it runs"
+    )
+    return ". ".join(filter(None, [line, pool_problem(job.beam_options)]))

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import sys
 
@@ -47,6 +48,32 @@ def test_a_mistake_is_told_in_one_line(cluster, job, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_no_pool(cluster, job, tmp_path):
+    """Prism ends where it finds none."""
+    cluster.kill("pool")
+    done = job.run(tmp_path / "out", *cluster.options)
+    assert done.status == 1
+    pool = cluster.options[-1].removeprefix("--environment_config=")
+    assert done.last_words.endswith(
+        f": cancel it where it runs. --environment_config {pool}: nobody answers there "
+        "(Connection refused); start the server first"
+    )
+
+
+@pytest.fixture
+def no_docker(monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+
+
+def test_no_docker(no_docker, cluster, job, tmp_path):
+    done = job.run(tmp_path / "out", *cluster.options[:2], "--environment_type=DOCKER")
+    assert done.status == 1
+    assert done.last_words == (
+        "session-metrics: the pipeline failed: there is no Docker, which workers need unless "
+        "--environment_type is EXTERNAL or PROCESS; nothing was published"
+    )
+
+
 @pytest.mark.parametrize("when", ["at work", "files staged"])
 def test_a_worker_dies(when, cluster, job, same_bytes, published):
     earlier = output_bytes(published)
@@ -89,7 +116,11 @@ def test_the_service_dies(cluster, job, same_bytes, published, tmp_path_factory)
         done = end_of(running)
         portable.wait_for("the worker's end", lambda: portable.has_ended(worker))
     assert done.status == 1
-    assert done.last_words.startswith("session-metrics: ")
+    assert re.fullmatch(
+        r"session-metrics: the job service does not answer any more \(UNAVAILABLE: .*\); if the job "
+        rf"runs on, it publishes in {published}: cancel it where it runs",
+        done.last_words,
+    )
     assert output_bytes(published) == earlier
     assert seen == {files_of(published)}
     with portable.running(tmp_path_factory.mktemp("another")) as another:

@@ -7,7 +7,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.command_line import UsageError
 from pipelines.jobs import endpoints
-from pipelines.jobs.endpoints import check_endpoints
+from pipelines.jobs.endpoints import check_endpoints, pool_problem
 
 
 @pytest.fixture
@@ -49,3 +49,19 @@ def test_nobody_answers(option, nobody, monkeypatch):
 def test_what_is_no_address(place):
     with pytest.raises(UsageError, match="is not of the form HOST:PORT"):
         check_endpoints(PipelineOptions(["--job_endpoint", place]))
+
+
+def test_a_worker_pool(server, nobody):
+    external = ["--environment_type", "EXTERNAL", "--environment_config"]
+    assert pool_problem(PipelineOptions([*external, nobody])) == (
+        f"--environment_config {nobody}: nobody answers there (Connection refused); start the server "
+        "first"
+    )
+    for words in (
+        [*external, server],
+        [*external, '{"url": "localhost:1"}'],
+        ["--environment_type", "PROCESS", "--environment_config", nobody],
+        ["--environment_type", "EXTERNAL"],
+        [],
+    ):
+        assert pool_problem(PipelineOptions(words)) is None

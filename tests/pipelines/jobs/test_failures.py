@@ -1,10 +1,14 @@
 """Why a job that runs elsewhere has failed."""
 
+import functools
 import logging
+import re
+import socket
 
+import grpc
 import pytest
 
-from pipelines.jobs.failures import logged_errors, reason_of
+from pipelines.jobs.failures import briefly, logged_errors, reason_of
 
 JAVA = """Pipeline failed in state FAILED: java.util.concurrent.ExecutionException: {}
 \tat org.apache.flink.runtime.Execution.deploy(Execution.java:1)
@@ -33,6 +37,9 @@ FOUND = {
     'fork/exec: "session-metrics-worke": executable file not found in $PATH': (
         "session-metrics-worke of --environment_config is no program there"
     ),
+    "unable to create container image x with docker, err: failed to connect to the docker API at unix:": (
+        "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
+    ),
     "HTTP Error 404: Not Found": (
         "the jar of the job server can't be had; name one with --flink_job_server_jar"
     ),
@@ -53,6 +60,30 @@ def test_no_reason():
     """An error of a worker in Python may have a customer's words in its text."""
     error = RuntimeError("Traceback (most recent call last):\npyarrow.lib.ArrowInvalid: 'my words'")
     assert reason_of(error, ["job ended"]) is None
+
+
+def test_what_the_runner_says_is_the_reason_if_no_other_is_found():
+    failed = "Pipeline job-001 failed in state {}: {}"
+    error = RuntimeError(failed.format("FAILED", "no environment for job-001" + " x" * 200))
+    assert reason_of(error) == ("no environment for job-001" + " x" * 200)[:300]
+    worker = RuntimeError(failed.format("FAILED", "my words\nTraceback (most recent call last):"))
+    assert reason_of(worker) is None
+
+
+def test_the_status_of_a_service(unanswered):
+    with pytest.raises(grpc.RpcError) as error:
+        unanswered()
+    assert re.fullmatch(r"UNAVAILABLE: .*Connection refused.*", briefly(error.value), re.DOTALL)
+    assert briefly(KeyboardInterrupt()) == "KeyboardInterrupt"
+
+
+@pytest.fixture
+def unanswered():
+    """Asks a service where there is none."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        with grpc.insecure_channel(f"127.0.0.1:{bound.getsockname()[1]}") as channel:
+            yield functools.partial(channel.unary_unary("/a.Service/ask"), b"")
 
 
 def test_what_beam_logs_is_kept(caplog):
