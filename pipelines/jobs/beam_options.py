@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import json
 import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
+    PortableOptions,
     PrismRunnerOptions,
     SetupOptions,
     StandardOptions,
@@ -178,6 +180,7 @@ def parse_options(words: Sequence[str]) -> PipelineOptions:
     check_values(words)
     options = _Options(words)
     _refuse_threads(options)
+    _check_command(options)
     check_endpoints(options)
     setup = options.view_as(SetupOptions)
     # No worker needs anything from __main__, whatever the runner's default is.
@@ -217,6 +220,22 @@ def _refuse_threads(options: PipelineOptions) -> None:
         raise UsageError(
             "--direct_running_mode=multi_threading with more than one worker loses rows; "
             "use --direct_running_mode=multi_processing"
+        )
+
+
+def _check_command(options: PipelineOptions) -> None:
+    """Raises UsageError where workers are to be processes, and no program is named as Beam asks for it."""
+    portable = options.view_as(PortableOptions)
+    if portable.environment_type != "PROCESS":
+        return
+    try:
+        named = json.loads(portable.environment_config or "null")
+    except ValueError:
+        named = None
+    if not isinstance(named, dict) or not named.get("command"):
+        raise UsageError(
+            f"--environment_config {portable.environment_config}: PROCESS takes the program in JSON, such "
+            """as '{"command": "session-metrics-worker"}'"""
         )
 
 

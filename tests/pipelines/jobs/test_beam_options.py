@@ -25,6 +25,17 @@ def test_a_service_without_a_bucket():
     )
 
 
+@pytest.mark.parametrize("config", ["session-metrics-worker", "[]", "{}", '{"command": ""}'])
+def test_workers_that_are_processes_of_no_program(config):
+    words = ["--runner", "FnApiRunner", "--environment_type", "PROCESS", "--environment_config"]
+    with pytest.raises(UsageError) as error:
+        parse_options([*words, config])
+    assert str(error.value) == (
+        f"--environment_config {config}: PROCESS takes the program in JSON, such as "
+        """'{"command": "session-metrics-worker"}'"""
+    )
+
+
 def test_views_of_the_options_are_made_once_and_share_their_values():
     options = parse_options(["--runner", "FnApiRunner", "--experiments", "x"])
     view = options.view_as(DebugOptions)
