@@ -3,6 +3,7 @@
 import argparse
 import copy
 import json
+import shutil
 import uuid
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -224,19 +225,23 @@ def _refuse_threads(options: PipelineOptions) -> None:
 
 
 def _check_command(options: PipelineOptions) -> None:
-    """Raises UsageError where workers are to be processes, and no program is named as Beam asks for it."""
+    """Raises UsageError where workers are to be processes, of no program or of one that is not there.
+
+    A runner elsewhere has its programs elsewhere. Prism would wait for ever for one that is missing.
+    """
     portable = options.view_as(PortableOptions)
     if portable.environment_type != "PROCESS":
         return
+    config = portable.environment_config
     try:
-        named = json.loads(portable.environment_config or "null")
-    except ValueError:
-        named = None
-    if not isinstance(named, dict) or not named.get("command"):
-        raise UsageError(
-            f"--environment_config {portable.environment_config}: PROCESS takes the program in JSON, such "
-            """as '{"command": "session-metrics-worker"}'"""
-        )
+        command = json.loads(config or "{}")["command"]
+    except (ValueError, LookupError, TypeError):
+        command = None
+    if not command:
+        example = """'{"command": "session-metrics-worker"}'"""
+        raise UsageError(f"--environment_config {config}: PROCESS takes JSON, such as {example}")
+    if runner_of(options) in LOCAL_RUNNERS and not shutil.which(command):
+        raise UsageError(f"--environment_config {config}: there is no such program on this machine")
 
 
 def name_run(options: PipelineOptions) -> str:

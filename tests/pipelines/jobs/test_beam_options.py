@@ -25,15 +25,24 @@ def test_a_service_without_a_bucket():
     )
 
 
-@pytest.mark.parametrize("config", ["session-metrics-worker", "[]", "{}", '{"command": ""}'])
-def test_workers_that_are_processes_of_no_program(config):
+NO_PROGRAM = """PROCESS takes JSON, such as '{"command": "session-metrics-worker"}'"""
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("session-metrics-worker", NO_PROGRAM),
+        ("[]", NO_PROGRAM),
+        ("{}", NO_PROGRAM),
+        ('{"command": ""}', NO_PROGRAM),
+        ('{"command": "/nowhere"}', "there is no such program on this machine"),
+    ],
+)
+def test_workers_that_are_processes_of_no_program(config, said):
     words = ["--runner", "FnApiRunner", "--environment_type", "PROCESS", "--environment_config"]
     with pytest.raises(UsageError) as error:
         parse_options([*words, config])
-    assert str(error.value) == (
-        f"--environment_config {config}: PROCESS takes the program in JSON, such as "
-        """'{"command": "session-metrics-worker"}'"""
-    )
+    assert str(error.value) == f"--environment_config {config}: {said}"
 
 
 def test_views_of_the_options_are_made_once_and_share_their_values():
