@@ -25,6 +25,8 @@ from tests.support.cli import ROOT
 from tests.support.portable import children_of, free_ports, wait_for
 
 JAR = os.environ.get("FLINK_JOB_SERVER_JAR", "")
+if JAR:
+    JAR = os.path.abspath(JAR)
 DIRECTORY = ROOT / "build" / "cluster"
 
 _START_S = 90
