@@ -240,11 +240,11 @@ def _wait(job: Job, result: PipelineResult) -> None:
     try:
         state = result.wait_until_finish()
     except (KeyboardInterrupt, Exception) as error:
-        if job.runs_here or _has_ended(result):
+        if job.runs_here or (has_ended := _has_ended(result)):
             raise
         if isinstance(error, KeyboardInterrupt) and (state := _cancel(job, result)):
             raise _EndedError(f"interrupted; the job ended as {state}") from error
-        raise _RunsOnError(_of_a_job_that_runs_on(job, result, error)) from error
+        raise _RunsOnError(_of_a_job_that_runs_on(job, has_ended is not None, error)) from error
     if state not in (None, PipelineState.DONE):
         raise _EndedError(f"the job ended as {state}")
 
@@ -265,9 +265,9 @@ def _has_ended(result: PipelineResult) -> bool | None:
         return None
 
 
-def _of_a_job_that_runs_on(job: Job, result: PipelineResult, error: BaseException) -> str:
+def _of_a_job_that_runs_on(job: Job, service_answers: bool, error: BaseException) -> str:
     """The line for a job that nobody waits for any more."""
-    if _has_ended(result) is not None:
+    if service_answers:
         return (
             f"no longer waiting ({briefly(error)}), but the job was not ended and still publishes in "
             f"{job.published_in}; cancel it where it runs"
