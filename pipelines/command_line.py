@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pipelines import streams
 from transforms.bigquery import is_table, is_table_name
@@ -35,6 +35,13 @@ _PATHS = (
     *("output", "rejects", "summary", "session_summary", "report"),
 )
 """The options of all jobs that name files or directories."""
+
+
+class Ending(NamedTuple):
+    """How a command has ended: its exit status and its last line on stderr, if it has one."""
+
+    status: int
+    line: str | None = None
 
 
 class UsageError(Exception):
@@ -88,7 +95,7 @@ class Command:
       check: looks for what is wrong with the options and the inputs, as far as that is known without
         Beam; returns the lines that are printed before the run. Raises UsageError or JobError.
       job: the name of the job's module, whose `run` takes the program's name, the options and the words
-        that are Beam's, and returns the exit status.
+        that are Beam's, and returns how the job has ended.
     """
 
     parser: Callable[[], Parser]
@@ -96,43 +103,42 @@ class Command:
     check: Callable[[argparse.Namespace], Sequence[str]]
     job: str
 
-    def main(self, argv: Sequence[str] | None = None) -> int:
-        """Does what a command line asks for; returns the exit status.
+    def main(self, argv: Sequence[str]) -> int:
+        """Does what the words of a command line ask for; returns the exit status."""
+        status, line = self._end_of(argv)
+        if line:
+            streams.say(line)
+        return status
+
+    def run(self, argv: Sequence[str] | None = None) -> NoReturn:
+        """The console script: prints the last line of stderr, and exits at once.
+
+        A runner leaves threads behind, which may still print, and for which Python's own exit would wait.
 
         Args:
           argv: the words of the command line; None is the command line of this process.
         """
+        status, line = self._end_of(sys.argv[1:] if argv is None else argv)
+        streams.say_last(line)
+        # One of these functions ends a job server that the runner has started, such as Prism.
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()
+        streams.flush()
+        os._exit(status)
+
+    def _end_of(self, argv: Sequence[str]) -> Ending:
         parser = self.parser()
         try:
-            args, words = parse_words(parser, sys.argv[1:] if argv is None else argv, self.required)
+            args, words = parse_words(parser, argv, self.required)
             for line in self.check(args):
                 streams.say(line)
         except SystemExit as exit:  # argparse has printed the help
-            return int(exit.code or 0)
+            return Ending(int(exit.code or 0))
         except (UsageError, JobError) as error:
-            streams.say(f"{parser.prog}: {error}")
-            return USAGE
+            return Ending(USAGE, f"{parser.prog}: {error}")
         except KeyboardInterrupt:
-            streams.say(f"{parser.prog}: interrupted; nothing was published")
-            return FAILED
+            return Ending(FAILED, f"{parser.prog}: interrupted; nothing was published")
         return importlib.import_module(self.job).run(parser.prog, args, words)
-
-    def run(self) -> None:
-        """The console script: exits at once with the status of `main`.
-
-        An interrupted runner leaves threads behind, for which Python's own exit would wait.
-        """
-        run_and_exit(self.main)
-
-
-def run_and_exit(main: Callable[[], int]) -> None:
-    """Runs the main function of a script, and exits at once with its status."""
-    status = main()
-    # One of these functions ends a job server that the runner has started, such as Prism.
-    with contextlib.suppress(Exception):
-        atexit._run_exitfuncs()
-    streams.flush()
-    os._exit(status)
 
 
 def parse_words(

@@ -33,6 +33,17 @@ def say(line: str) -> None:
     Stderr().write(f"{line}\n")
 
 
+def say_last(line: str | None) -> None:
+    """Prints the last line of this process on stderr; what other threads print later is dropped."""
+    flush()
+    text = f"{line}\n" if line else ""
+    with contextlib.suppress(OSError):
+        last = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.write(last, text.encode("utf-8", "backslashreplace"))
+
+
 class Stderr:
     """Stderr for `rich.console.Console`: what can't be written, as nobody reads it, is dropped."""
 

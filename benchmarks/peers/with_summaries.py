@@ -3,17 +3,10 @@
 import sys
 
 from pipelines import session_metrics
-from pipelines.command_line import run_and_exit
-
-
-def main() -> int:
-    words = sys.argv[1:]
-    output = words[words.index("--output") + 1]
-    return session_metrics.main(
-        [*words, "--runner", "FnApiRunner", "--session_summary", f"{output}-summaries"]
-    )
-
 
 if __name__ == "__main__":
-    # Ends the process in the same way as the job.
-    run_and_exit(main)
+    words = sys.argv[1:]
+    output = words[words.index("--output") + 1]
+    session_metrics.run(
+        [*words, "--runner", "FnApiRunner", "--session_summary", f"{output}-summaries"]
+    )

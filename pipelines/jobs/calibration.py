@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines import option_values
+from pipelines.command_line import Ending
 from pipelines.jobs import console, inputs, running
 from pipelines.jobs.beam_options import name_run
 from schemas import metric_types
@@ -154,6 +155,6 @@ def _difference_table(path: str) -> Table:
     return table
 
 
-def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> int:
-    """Runs the job; returns the exit status. For the arguments see `running.run_job`."""
+def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> Ending:
+    """Runs the job; returns how it has ended. For the arguments see `running.run_job`."""
     return running.run_job(program, args, words, make=make, build=build, tell=tell)

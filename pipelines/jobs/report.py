@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipelines import option_values
+from pipelines.command_line import Ending
 from pipelines.jobs import running
 from transforms import BuildReport, ReadSummaries, ReportPage
 from transforms.batches import Counts
@@ -88,6 +89,6 @@ def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
     )
 
 
-def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> int:
-    """Runs the job; returns the exit status. For the arguments see `running.run_job`."""
+def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> Ending:
+    """Runs the job; returns how it has ended. For the arguments see `running.run_job`."""
     return running.run_job(program, args, words, make=make, build=build, tell=tell)

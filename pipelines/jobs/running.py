@@ -19,7 +19,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from rich.console import Console
 
 from pipelines import streams
-from pipelines.command_line import FAILED, PUBLISHED, USAGE, UsageError
+from pipelines.command_line import FAILED, PUBLISHED, USAGE, Ending, UsageError
 from pipelines.jobs import console
 from pipelines.jobs.beam_options import (
     LOCAL_RUNNERS,
@@ -96,8 +96,8 @@ def run_job(
     make: Callable[[argparse.Namespace, PipelineOptions], AnyJob],
     build: Build[AnyJob],
     tell: Callable[[Console, AnyJob, Counts, Counts], None],
-) -> int:
-    """Runs a job; returns the exit status.
+) -> Ending:
+    """Runs a job; returns how it has ended.
 
     Args:
       program: the name with which each line of an error begins.
@@ -112,9 +112,8 @@ def run_job(
         file=cast(IO[str], streams.Stderr()), emoji=False, highlight=False, soft_wrap=True
     )
 
-    def end(status: int, line: str) -> int:
-        streams.say(f"{program}: {line}")
-        return status
+    def end(status: int, line: str) -> Ending:
+        return Ending(status, f"{program}: {line}")
 
     prepared = PreparedOutputs(())
     try:
@@ -142,7 +141,7 @@ def run_job(
     if outcome.runs_on:
         return end(PUBLISHED, str(job.handed_over))
     tell(out, job, outcome.counts, outcome.stages)
-    return PUBLISHED
+    return Ending(PUBLISHED)
 
 
 _FATES = {

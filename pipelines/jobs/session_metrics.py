@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from rich.console import Console
 
 from pipelines import option_values, options
-from pipelines.command_line import UsageError
+from pipelines.command_line import Ending, UsageError
 from pipelines.jobs import console, inputs, running
 from pipelines.jobs.beam_options import name_run
 from transforms import (
@@ -152,6 +152,6 @@ def tell(out: Console, job: Job, counts: Counts, stages: Counts) -> None:
         out.print(line, markup=False)
 
 
-def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> int:
-    """Runs the job; returns the exit status. For the arguments see `running.run_job`."""
+def run(program: str, args: argparse.Namespace, words: Sequence[str]) -> Ending:
+    """Runs the job; returns how it has ended. For the arguments see `running.run_job`."""
     return running.run_job(program, args, words, make=make, build=build, tell=tell)

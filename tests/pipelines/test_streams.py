@@ -11,7 +11,19 @@ from tests.support.calibration import small as small_calibration
 from tests.support.cli import ROOT, RUNNER, output_bytes
 from tests.support.jobs import FILE, put
 
-pytestmark = pytest.mark.slow
+# A runner leaves threads behind, and a job server that says something when it is ended.
+THREADS_THAT_PRINT = """
+import atexit, itertools, sys, threading
+
+def say(what, times):
+    for _ in times:
+        print(what, end=" ", file=sys.stderr, flush=True)
+
+atexit.register(say, "ending", [1])
+threading.Thread(target=say, args=("working", itertools.count()), daemon=True).start()
+from pipelines import session_metrics
+session_metrics.run(["--mesages", "m.csv"])
+"""
 
 # The command is `"$@"`; each prints its status as the last line on descriptor 3.
 WAYS = {
@@ -41,6 +53,21 @@ def run(way: str, module: str, words: str, cwd: Path) -> tuple[int, str]:
     return int((cwd / "status").read_text()), done.stdout + done.stderr
 
 
+def test_the_last_line_is_the_last():
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS_THAT_PRINT],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "session-metrics: unknown option --mesages; did you mean --messages?\n"
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_records_are_published(way, small):
     words = "--messages m.csv --sessions s.csv --output out"
@@ -53,6 +80,7 @@ def test_records_are_published(way, small):
     assert {name: data for name, data in output_bytes(small).items() if name in inputs} == inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["nobody reads", "both are closed"])
 def test_a_calibration_and_a_page_are_published(way, tmp_path):
     rows = [("s1", "AgentMessageCount", 1)]
@@ -70,11 +98,13 @@ def test_a_calibration_and_a_page_are_published(way, tmp_path):
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["nobody reads", "both are closed"])
 def test_help_that_nobody_reads(way, tmp_path):
     assert run(way, "session_metrics", "--help", tmp_path) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["nobody reads", "both are closed", "no room is left"])
 def test_other_statuses_are_the_same(way, small):
     words = "--messages m.csv --sessions none.csv --output out"

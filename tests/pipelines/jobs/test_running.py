@@ -167,5 +167,7 @@ def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path
         raise AssertionError("nothing is published")
 
     args = argparse.Namespace()
-    assert running.run_job("job", args, [RUNNER], make=make, build=build, tell=tell) == FAILED
-    assert capfd.readouterr().err == "job: interrupted; whether p.d.t was changed is not known\n"
+    assert running.run_job("job", args, [RUNNER], make=make, build=build, tell=tell) == (
+        FAILED,
+        "job: interrupted; whether p.d.t was changed is not known",
+    )
