@@ -31,7 +31,7 @@ def test_the_command_dies_and_the_next_run_is_not_overwritten(cluster, job, same
     options = [*cluster.options, "--parallelism=2"]
     left = job.start(published, *options, "--rounding=floor")
     try:
-        _wait_for_work(cluster, ["one", "two"])
+        cluster.wait_for_work()
         left.kill()
         same_bytes(*options, output=published)
         expected = output_bytes(published)
@@ -51,7 +51,7 @@ def test_a_task_manager_dies(job, same_bytes, published, tmp_path):
         options = [*cluster.options, "--parallelism=4"]
         with watching(published) as seen:
             running = job.start(published, *options)
-            _wait_for_work(cluster, ["two"])
+            cluster.wait_for_work()
             cluster.kill("two")
             done = portable.end_of(running)
         assert done.status == 1
@@ -72,7 +72,7 @@ def test_a_task_manager_dies_and_flink_starts_the_job_anew(job, expected, publis
         options = [*cluster.options, "--parallelism=4"]
         with watching(published) as seen:
             running = job.start(published, *options, f"--summary={published}/summary.json")
-            _wait_for_work(cluster, ["two"])
+            cluster.wait_for_work()
             cluster.kill("two")
             cluster.start_task_manager("three")
             done = portable.end_of(running, within_s=300)
@@ -81,13 +81,3 @@ def test_a_task_manager_dies_and_flink_starts_the_job_anew(job, expected, publis
         assert output_bytes(published) == expected
         without_summary = frozenset(file for file in after if file[0] != "summary.json")
         assert seen <= {before, without_summary, after}
-
-
-def _wait_for_work(cluster, task_managers):
-    """Waits until a worker of any of the TaskManagers has done some work."""
-
-    def is_at_work():
-        workers = [worker for name in task_managers for worker in cluster.workers(name)]
-        return any(portable.cpu_s(worker) > 2 for worker in workers)
-
-    portable.wait_for("a worker at work", is_at_work, 90)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.cli import ROOT
-from tests.support.portable import children_of, free_ports, wait_for
+from tests.support.portable import free_ports, wait_for
 
 JAR = os.environ.get("FLINK_JOB_SERVER_JAR", "")
 if JAR:
@@ -78,17 +78,17 @@ _SETTINGS = {
     "taskmanager.memory.task.heap.size": "1100m",
     "taskmanager.memory.task.off-heap.size": "384m",
     "taskmanager.memory.managed.size": "128m",
-    "taskmanager.memory.network.min": "192m",
-    "taskmanager.memory.network.max": "192m",
+    "taskmanager.memory.network.min": "256m",
+    "taskmanager.memory.network.max": "256m",
     "taskmanager.memory.jvm-metaspace.size": "384m",
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
     "cluster.uncaught-exception-handling": "FAIL",
     # A TaskManager that is killed is gone sooner than after Flink's own 50 s.
-    "heartbeat.interval": "2 s",
-    "heartbeat.timeout": "20 s",
+    "heartbeat.interval": 2000,
+    "heartbeat.timeout": 20000,
 }
-_MEMORY = ["-Xmx1228m", "-XX:MaxDirectMemorySize=704m", "-XX:MaxMetaspaceSize=384m"]
+_MEMORY = ["-Xmx1228m", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=384m"]
 
 _RESTARTS = {
     "restart-strategy.type": "fixed-delay",
@@ -221,17 +221,22 @@ class Flink:
 
         wait_for(f"the TaskManagers {', '.join(names)}", are_there, _START_S)
 
+    def wait_for_work(self) -> None:
+        """Waits until a quarter of the tasks of the job at work have finished."""
+
+        def is_at_work() -> bool:
+            tasks = [job["tasks"] for job in self._jobs() if job["state"] == "RUNNING"]
+            return any(4 * one["finished"] >= one["total"] > 0 for one in tasks)
+
+        wait_for("a job at work", is_at_work, _START_S)
+
     def wait_for_the_end_of_jobs(self) -> None:
         """Waits until no job is at work."""
 
         def have_ended() -> bool:
-            return all(job["state"] in _ENDED for job in self._ask("/jobs/overview")["jobs"])
+            return all(job["state"] in _ENDED for job in self._jobs())
 
         wait_for("the end of all jobs", have_ended, _START_S)
-
-    def workers(self, task_manager: str) -> list[int]:
-        """The process ids of a TaskManager's SDK workers."""
-        return children_of(self._processes[task_manager].pid)
 
     def kill(self, name: str) -> None:
         """Kills a process by a signal that it cannot handle, not its workers."""
@@ -244,6 +249,9 @@ class Flink:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def _jobs(self) -> list[Any]:
+        return self._ask("/jobs/overview")["jobs"]
 
     def _ask(self, path: str) -> Any:
         with urllib.request.urlopen(self._url + path, timeout=10) as answer:
