@@ -7,6 +7,7 @@
 #   make bench            the job beside its peers, see benchmarks/README.md; ARGS are its options
 #   make test-cluster     the job on Prism and on workers elsewhere, see docs/cluster.md; needs Go;
 #                         on Flink, too, if FLINK_JOB_SERVER_JAR names Beam's job server; needs Java 17
+#   make flink-job-server a job server for make test-cluster, where no released one is; needs Maven
 #   make test-browser     the report's page in a headless browser; needs Chromium
 #   make lint             ruff and mypy
 #   make clean            removes built files; keeps .venv
@@ -23,7 +24,11 @@ EXAMPLE := build/example
 # Tests that share an expensive fixture run in one process, see tests/conftest.py.
 ON_ALL_CORES := -n auto --dist loadgroup
 
-.PHONY: run test test-quick bench measure test-cluster cluster-tests test-browser browser-tests lint clean
+FLINK_JOB_SERVER_JAR ?= $(wildcard build/cluster/flink-job-server.jar)
+export FLINK_JOB_SERVER_JAR
+
+.PHONY: run test test-quick bench measure test-cluster cluster-tests flink-job-server test-browser \
+	browser-tests lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)
@@ -63,6 +68,9 @@ ifneq ($(FLINK_JOB_SERVER_JAR),)
 	@$(BIN)/python -m tests.support.flink build/cluster
 endif
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+flink-job-server:
+	@tests/cluster/build_flink_job_server build/cluster
 
 test-browser:
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \

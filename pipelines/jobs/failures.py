@@ -22,15 +22,17 @@ _KNOWN = {
         "the cluster has fewer free slots than --parallelism asks for"
     ),
     r"Connection unexpectedly closed by remote task manager|Heartbeat of TaskManager"
-    r"|TaskManager .* is no longer reachable|The TaskExecutor is shutting down": (
-        "a TaskManager was lost"
-    ),
+    r"|TaskManager .* is no longer reachable|The TaskExecutor is shutting down"
+    r"|Connecting to remote task manager .* has failed": ("a TaskManager was lost"),
     r'Cannot run program "docker"|"docker": executable file not found'
     r"|failed to connect to the docker API|Cannot connect to the Docker daemon": (
         "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
     ),
     r'Cannot run program "([^"]+)"|"([^"]+)": executable file not found': (
         "{0} of --environment_config is no program there"
+    ),
+    r"Connection refused: \S*?([\w.-]+:\d+)": (
+        "nobody answers at {0}; with --environment_type EXTERNAL a worker pool must be there"
     ),
     r"(?:HTTP Error 404|Unable to fetch remote job server jar)": (
         "the jar of the job server can't be had; name one with --flink_job_server_jar"
@@ -85,7 +87,7 @@ def reason_of(error: BaseException, logged: Iterable[str] = ()) -> str | None:
     for text in texts:
         # The last one is the first cause.
         for name, said in reversed(_CAUSE.findall(text)):
-            return f"{name}: {said.strip()}" if said else name
+            return f"{name}: {said.strip()}"[:_MOST_CHARACTERS] if said else name
     if "Traceback" not in texts[0] and (match := _OF_RUNNER.search(texts[0])):
         return match[1][:_MOST_CHARACTERS]
     return None

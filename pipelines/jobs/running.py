@@ -31,6 +31,7 @@ from pipelines.jobs.beam_options import (
 from pipelines.jobs.cancelling import cancel
 from pipelines.jobs.endpoints import pool_problem
 from pipelines.jobs.failures import briefly, logged_errors, reason_of
+from pipelines.jobs.flink import failures_of
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
@@ -208,6 +209,7 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
     # A worker in this process logs what it raises, of which the user gets one line at the end.
     for name, level in (("apache_beam", logging.INFO), ("apache_beam.io", logging.WARNING)):
         logging.getLogger(name).setLevel(logging.CRITICAL if job.runs_here else level)
+    result = None
     with logged_errors() as logged:
         try:
             with spilling() if job.runs_here else contextlib.nullcontext():
@@ -220,6 +222,7 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
             counts, stages = (counters_of(result, namespace) for namespace in (NAMESPACE, STAGES))
         except (KeyboardInterrupt, Exception) as error:
             runs_on = isinstance(error, _RunsOnError)
+            logged += _told_by_flink(job, result)
             return _Outcome({}, {}, failure=error, logged=logged, runs_on=runs_on)
         return _Outcome(counts, stages)
 
@@ -254,6 +257,15 @@ def _cancel(job: Job, result: PipelineResult) -> str | None:
         return cancel(job.beam_options, result)
     except (KeyboardInterrupt, Exception):  # each service has errors of its own
         return None
+
+
+def _told_by_flink(job: Job, result: PipelineResult | None) -> list[str]:
+    """Why a job has failed, as Flink's JobManager tells it."""
+    job_id = None if job.runs_here else getattr(result, "_job_id", None)
+    try:
+        return failures_of(job.beam_options, job_id) if job_id else []
+    except Exception:  # it may be the JobManager that has failed
+        return []
 
 
 def _has_ended(result: PipelineResult) -> bool | None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support import flink, portable
 from tests.support.cli import output_bytes
+from tests.support.portable import end_of
 from tests.support.watching import files_of, watching
 
 if not flink.JAR:
@@ -44,6 +45,62 @@ def test_the_command_dies_and_the_next_run_is_not_overwritten(cluster, job, same
         left.communicate()
 
 
+def test_a_job_that_is_interrupted_is_cancelled(cluster, job, published):
+    earlier = output_bytes(published)
+    running = job.start(published, *cluster.options, "--parallelism=2")
+    cluster.wait_for_work()
+    running.send_signal(signal.SIGINT)
+    done = end_of(running)
+    assert done.status == 1
+    assert done.last_words == (
+        "session-metrics: interrupted; the job ended as CANCELED; nothing was published"
+    )
+    cluster.wait_for_the_end_of_jobs()
+    assert output_bytes(published) == earlier
+    assert not (published.parent / f".{published.name}.staging").exists()
+
+
+def test_the_job_server_dies_and_the_job_goes_on(cluster, job, expected, published):
+    running = job.start(published, *cluster.options, "--parallelism=2")
+    cluster.wait_for_work()
+    (server,) = portable.children_of(running.pid)
+    os.kill(server, signal.SIGKILL)
+    done = end_of(running)
+    assert done.status == 1
+    assert done.last_words.startswith("session-metrics: the job service does not answer any more (")
+    assert done.last_words.endswith(
+        f"); if the job runs on, it publishes in {published}: cancel it where it runs"
+    )
+    cluster.wait_for_the_end_of_jobs()
+    without_summary = {name: data for name, data in expected.items() if name != "summary.json"}
+    assert output_bytes(published) == without_summary
+
+
+REASONS = {  # options: what the last line says
+    ("--parallelism=8",): "the cluster has fewer free slots than --parallelism asks for",
+    ("--environment_type=PROCESS", '--environment_config={"command": "/nowhere/worker"}'): (
+        "/nowhere/worker of --environment_config is no program there"
+    ),
+    ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:1"): (
+        "nobody answers at 127.0.0.1:1; with --environment_type EXTERNAL a worker pool must be there"
+    ),
+    ("--environment_type=DOCKER", "--environment_config=beam"): (
+        "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "reason"), REASONS.items(), ids=map(str, range(len(REASONS))))
+def test_the_last_line_says_why(options, reason, cluster, job, tmp_path):
+    names = {option.partition("=")[0] for option in options}
+    others = [one for one in cluster.options if one.partition("=")[0] not in names]
+    done = job.run(tmp_path / "out", *others, *options)
+    assert done.status == 1
+    assert done.last_words == (
+        f"session-metrics: the pipeline failed: {reason}; nothing was published"
+    )
+
+
 def test_a_task_manager_dies(job, same_bytes, published, tmp_path):
     earlier = output_bytes(published)
     (tmp_path / "flink").mkdir()
@@ -53,10 +110,11 @@ def test_a_task_manager_dies(job, same_bytes, published, tmp_path):
             running = job.start(published, *options)
             cluster.wait_for_work()
             cluster.kill("two")
-            done = portable.end_of(running)
+            done = end_of(running)
         assert done.status == 1
-        assert done.last_words.startswith("session-metrics: ")
-        assert done.last_words.endswith("nothing was published")
+        assert done.last_words == (
+            "session-metrics: the pipeline failed: a TaskManager was lost; nothing was published"
+        )
         assert output_bytes(published) == earlier
         assert seen == {files_of(published)}
         assert not (published.parent / f".{published.name}.staging").exists()
@@ -75,7 +133,7 @@ def test_a_task_manager_dies_and_flink_starts_the_job_anew(job, expected, publis
             cluster.wait_for_work()
             cluster.kill("two")
             cluster.start_task_manager("three")
-            done = portable.end_of(running, within_s=300)
+            done = end_of(running, within_s=300)
             after = files_of(published)
         assert done.status == 0, "\n".join(done.said[-40:])
         assert output_bytes(published) == expected

@@ -66,7 +66,7 @@ _JAVA_17 = [
     ),
 ]
 
-# The settings of docs/cluster.md. Without Flink's scripts each part of the memory is to be given.
+# The memory of docs/cluster.md. Without Flink's scripts each part of it is to be given.
 _SETTINGS = {
     "jobmanager.rpc.address": "127.0.0.1",
     "taskmanager.host": "127.0.0.1",
@@ -83,7 +83,8 @@ _SETTINGS = {
     "taskmanager.memory.jvm-metaspace.size": "384m",
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
-    "cluster.uncaught-exception-handling": "FAIL",
+    # How long a job waits for slots.
+    "slot.request.timeout": 20000,
     # A TaskManager that is killed is gone sooner than after Flink's own 50 s.
     "heartbeat.interval": 2000,
     "heartbeat.timeout": 20000,
@@ -196,6 +197,8 @@ class Flink:
         with (self._directory / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
                 [*self._java, log4j, *words, f"--configDir={self._directory}"],
+                # No Docker is found, even where there is one.
+                env=os.environ | {"DOCKER_HOST": "unix:///nowhere"},
                 stdout=log,
                 stderr=log,
                 # Its workers are in its group, and outlive it if it is killed.

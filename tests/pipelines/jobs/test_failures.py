@@ -43,8 +43,17 @@ FOUND = {
     "HTTP Error 404: Not Found": (
         "the jar of the job server can't be had; name one with --flink_job_server_jar"
     ),
-    "x\nCaused by: java.lang.A: one\nCaused by: java.net.ConnectException: Connection refused: h/1:2\n": (
-        "ConnectException: Connection refused: h/1:2"
+    "x\nCaused by: java.lang.A: one\nCaused by: java.io.IOException: Disk quota exceeded\n": (
+        "IOException: Disk quota exceeded"
+    ),
+    "io.netty.AnnotatedConnectException: finishConnect(..): Connection refused: pool/10.0.0.1:2\n": (
+        "nobody answers at 10.0.0.1:2; with --environment_type EXTERNAL a worker pool must be there"
+    ),
+    "Connecting to remote task manager 'h/10.0.0.2:3' has failed. Connection refused: h/10.0.0.2:3": (
+        "a TaskManager was lost"
+    ),
+    'java.io.IOException: Cannot run program "/opt/worker": error=2, No such file or directory': (
+        "/opt/worker of --environment_config is no program there"
     ),
     "x\nCaused by: java.lang.InterruptedException\n": "InterruptedException",
 }
@@ -68,6 +77,11 @@ def test_what_the_runner_says_is_the_reason_if_no_other_is_found():
     assert reason_of(error) == ("no environment for job-001" + " x" * 200)[:300]
     worker = RuntimeError(failed.format("FAILED", "my words\nTraceback (most recent call last):"))
     assert reason_of(worker) is None
+
+
+def test_a_long_cause_is_cut():
+    error = RuntimeError("Caused by: java.io.IOException: for command " + "x" * 300)
+    assert reason_of(error) == ("IOException: for command " + "x" * 300)[:300]
 
 
 def test_the_status_of_a_service(unanswered):

@@ -15,7 +15,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.command_line import FAILED
 from pipelines.jobs import running
+from tests.support import job_manager
 from tests.support.cli import RUNNER, make_job, output_bytes
+from tests.support.job_manager import JobManager
 from tests.support.jobs import FILE, MESSAGES, SESSIONS, put, session
 from transforms.publishing import directories
 from transforms.publishing.staging import staging_of
@@ -170,4 +172,32 @@ def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path
     assert running.run_job("job", args, [RUNNER], make=make, build=build, tell=tell) == (
         FAILED,
         "job: interrupted; whether p.d.t was changed is not known",
+    )
+
+
+def test_why_a_job_on_flink_has_failed_is_asked_of_its_job_manager(tmp_path, monkeypatch):
+    """The job server says only `error=2`."""
+
+    class Result:
+        _job_id = "nightly_4f2a"
+        state = "FAILED"
+
+        def wait_until_finish(self) -> str:
+            raise RuntimeError("Pipeline nightly_4f2a failed in state FAILED: error=2")
+
+    monkeypatch.setattr(running, "_submit", lambda *_: Result())
+    with job_manager.running() as place:
+        JobManager.names = {"3": "nightly"}
+        words = ["--runner=FlinkRunner", f"--flink_master={place}"]
+        ended = running.run_job(
+            "job",
+            argparse.Namespace(),
+            words,
+            make=lambda _, options: running.Job(beam_options=options, published_in="out"),
+            build=lambda *_: None,
+            tell=lambda *_: None,
+        )
+    assert ended == (
+        FAILED,
+        "job: the pipeline failed: IOException: no space left; nothing was published",
     )
