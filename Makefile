@@ -27,8 +27,7 @@ ON_ALL_CORES := -n auto --dist loadgroup
 FLINK_JOB_SERVER_JAR ?= $(wildcard build/cluster/flink-job-server.jar)
 export FLINK_JOB_SERVER_JAR
 
-.PHONY: run test test-quick bench measure test-cluster cluster-tests flink-job-server test-browser \
-	browser-tests lint clean
+.PHONY: run test test-quick bench measure test-cluster cluster-tests flink-job-server test-browser browser-tests lint clean
 
 run: $(STAMP)
 ifeq ($(strip $(ARGS)),)

@@ -21,5 +21,13 @@ def test_script_runs_targets_of_the_makefile():
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split()
     script = (ROOT / ".ci" / "run").read_text("utf-8")
     used = set(re.findall(r"^ *make ([a-z-]+)", script, re.MULTILINE))
-    assert {"lint", "test", "run", "bench", "test-cluster", "test-browser"} <= used
+    assert {
+        "lint",
+        "test",
+        "run",
+        "bench",
+        "flink-job-server",
+        "test-cluster",
+        "test-browser",
+    } <= used
     assert used <= set(phony)
