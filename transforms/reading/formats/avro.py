@@ -33,6 +33,8 @@ _MARKER_BYTES = 16
 # The other codecs have no such bound; their blocks are looked at when they have been unpacked.
 _DENSEST = {"null": 1, "deflate": 1032}
 
+_IMPOSSIBLE = "a block has an impossible size"
+
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
 
 
@@ -123,7 +125,9 @@ def _blocks(file: IO[bytes], end: int, densest: int | None) -> Iterator[_Block]:
     while file.tell() < end:
         rows, size = varint(), varint()
         if rows < 0 or size < 0 or (densest is not None and rows > size * densest):
-            raise ValueError("a block has an impossible size")
+            raise ValueError(_IMPOSSIBLE)
+        if densest == 1 and size and not rows:
+            raise ValueError(_IMPOSSIBLE)
         start = file.tell()
         yield _Block(rows, start, start + size)
         file.seek(start + size + _MARKER_BYTES)
@@ -149,8 +153,8 @@ def _unpacked(header: bytes, blocks: memoryview) -> bytes:
     unpack = unpacker(reader.codec)
     for block in _blocks(io.BytesIO(blocks), len(blocks), None):
         rows = unpack(bytes(blocks[block.start : block.end]))
-        if block.num_rows > len(rows):
-            raise ValueError("a block has an impossible size")
+        if block.num_rows > len(rows) or (rows and not block.num_rows):
+            raise ValueError(_IMPOSSIBLE)
         if blocks[block.end : block.end + _MARKER_BYTES] != marker:
             raise ValueError("a block does not end where it should")
         found += [_varint(block.num_rows), _varint(len(rows)), rows, marker]
@@ -211,7 +215,8 @@ def _decode(
     units = _columns(schema)
     names = columns_to_read(names, units)
     columns = _fast(content, schema, names)
-    if columns is None:
+    # Polars takes a block without rows for the end of the file.
+    if columns is None or any(len(column) != num_rows for column in columns.values()):
         columns = _slowly(content, schema, names)
     for name, column in columns.items():
         if units[name] and pa.types.is_integer(column.type):

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +20,7 @@ from transforms.reading.formats.parts import (
     columns_of,
     columns_to_read,
     counted,
+    is_text,
 )
 
 # A text column with fewer bytes for each row must have values that repeat.
@@ -68,7 +70,7 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
         columns = columns_to_read(names, leaves)
         # Ids of sessions, roles and types repeat; they stay the dictionary codes that the file has.
         texts = [name for name in columns if _repeats(parquet, name)]
-        parquet = pq.ParquetFile(file, metadata=parquet.metadata, read_dictionary=texts)
+        parquet = _file(file, parquet.metadata, texts)
         before = sum(parquet.metadata.row_group(i).num_rows for i in range(part.start))
         counter = RowCounter(lambda: 1 + before)
         for group in range(part.start, part.end or 0):
@@ -83,7 +85,7 @@ def _read(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]
                 parts.BATCH_ROWS, row_groups=[group], columns=columns
             ):
                 rows = counted(counter.advance(len(batch)), len(batch))
-                raw = RawBatch(columns_of(batch, columns), len(batch), rows)
+                raw = RawBatch(_checked(columns_of(batch, columns)), len(batch), rows)
                 yield functools.partial(already, raw)
 
 
@@ -96,9 +98,38 @@ def _decode_row_group(
     first: Callable[[], int],
 ) -> RawBatch:
     with open_file() as file:
-        parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=texts)
+        parquet = _file(file, metadata, texts)
         table = parquet.read_row_group(group, columns=list(columns), use_threads=False)
-    return RawBatch(columns_of(table, columns), len(table), counted(first, len(table)))
+    return RawBatch(_checked(columns_of(table, columns)), len(table), counted(first, len(table)))
+
+
+def _file(file: IO[bytes], metadata: pq.FileMetaData, texts: Sequence[str]) -> pq.ParquetFile:
+    """A file for reading, with the checksums of its pages compared where it has any."""
+    return pq.ParquetFile(
+        file, metadata=metadata, read_dictionary=texts, page_checksum_verification=True
+    )
+
+
+def _checked(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """The columns; raises ValueError for one that holds what its type can't, as in a broken file.
+
+    Arrow does not look at what it reads: a text may be any bytes.
+    """
+    for name, column in columns.items():
+        try:
+            if not _is_ascii(column):
+                column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"column {name}: {error}") from error
+    return columns
+
+
+def _is_ascii(column: pa.Array) -> bool:
+    """Whether all bytes of a column of texts are ASCII, which takes a fifth of a full validation."""
+    if not is_text(column.type) or pa.types.is_dictionary(column.type):
+        return False
+    data = column.buffers()[-1]
+    return data is None or not len(data) or int(np.frombuffer(data, np.uint8).max()) < 0x80
 
 
 PARQUET = Format(lambda file: 3.0, _names, _parts, _read)

@@ -138,10 +138,19 @@ def test_avro_of_other_types_is_read_by_row(kind):
     assert scan("f.avro", file.getvalue()) == ([(1, {"message_id": "m"})], [])
 
 
+@pytest.mark.parametrize(("codec", "nothing"), [("null", b""), ("deflate", b"\x03\x00")])
+def test_a_block_without_rows_is_not_the_end(codec, nothing):
+    """Polars takes it for the end."""
+    data = flat_avro(options={"codec": codec})
+    header = avro_format._header(io.BytesIO(data))[1]
+    empty = b"\x00" + bytes([len(nothing) * 2]) + nothing + header[-16:]
+    assert scan("f.avro", header + empty + data[len(header) :]) == scan("f.avro", data)
+
+
 def test_avro_blocks_that_claim_the_impossible_are_told():
     data = flat_avro()
     header = len(avro_format._header(io.BytesIO(data))[1])
-    for claim in (b"\x01", b"\xfe\xff\xff\xff\x0f"):  # -1 rows; two billion
+    for claim in (b"\x00", b"\x01", b"\xfe\xff\xff\xff\x0f"):  # none; -1 rows; two billion
         broken = data[:header] + claim + data[header + 1 :]
         with pytest.raises(InputError, match=r"impossible size|not complete"):
             read_all("f.avro", broken)
