@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, NamedTuple, NoReturn
 
-from pipelines import streams
+from pipelines import memory, streams
 from transforms.bigquery import is_table, is_table_name
 from transforms.errors import JobError
 from transforms.files import is_local
@@ -118,6 +118,7 @@ class Command:
         Args:
           argv: the words of the command line; None is the command line of this process.
         """
+        memory.keep_freed()
         status, line = self._end_of(sys.argv[1:] if argv is None else argv)
         streams.say_last(line)
         # One of these functions ends a job server that the runner has started, such as Prism.
