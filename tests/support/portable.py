@@ -193,7 +193,7 @@ class Job:
         return done
 
 
-def end_of(process: subprocess.Popen[str], within_s: float = 120) -> Done:
+def end_of(process: subprocess.Popen[str], within_s: float = 240) -> Done:
     """Waits for the end of a job; kills the whole process group if the job hangs."""
     try:
         said = process.communicate(timeout=within_s)[1]
