@@ -12,12 +12,13 @@ from rich.console import Console
 from pipelines import option_values
 from pipelines.command_line import Ending
 from pipelines.jobs import running
+from pipelines.jobs.beam_options import name_run
 from transforms import BuildReport, ReadSummaries, ReportPage
 from transforms.batches import Counts
 from transforms.errors import InputError
 from transforms.files import absolute
 from transforms.plumbing.counters import emit_counts
-from transforms.publishing.staging import write_file
+from transforms.publishing.publish import publish_file
 from transforms.rejects import rejects_in
 from transforms.reporting.measures import Report
 from transforms.writing.stage_rejects import KeepRejects
@@ -44,7 +45,8 @@ def make(args: argparse.Namespace, beam_options: PipelineOptions) -> Job:
     """Makes the job of its options, which have been checked, and Beam's."""
     return Job(
         beam_options=beam_options,
-        files=[args.output],
+        page=args.output,
+        run=name_run(beam_options),
         published_in=args.output,
         read_summaries=ReadSummaries(tuple(args.summaries)),
         report_page=ReportPage(args.output, args.report_time_zone or "UTC"),
@@ -61,13 +63,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     return (
         read.batches
         | "BuildReport" >> BuildReport(job.report_page.zone)
-        | "WritePage" >> beam.Map(_write, page, job.counts, beam.pvalue.AsIter(rejects))
+        | "WritePage" >> beam.Map(_write, page, job.run, job.counts, beam.pvalue.AsIter(rejects))
     )
 
 
 def _write(
     report: Report,
     report_page: ReportPage,
+    run: str,
     counts: Counts | None,
     rejects: Iterable[pa.RecordBatch],
 ) -> int:
@@ -77,7 +80,7 @@ def _write(
         raise InputError(
             f"{reject.source}: row {reject.row}: {reject.reason}; nothing was published"
         )
-    write_file(report_page.path, [report_page.render(report, counts)])
+    publish_file(report_page.path, report_page.render(report, counts), run)
     list(emit_counts({_SESSIONS: report.sessions}))
     return report.sessions
 

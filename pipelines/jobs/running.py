@@ -48,6 +48,7 @@ class Job:
       beam_options: Beam's options.
       outputs: the directories that are published, all or nothing.
       files: the files that are written after the outputs.
+      page: a file that is published by itself.
       tables: the BigQuery tables whose rows are replaced.
       published_in: where the output is, once published, in words.
       run: the name of the run, under which it takes its outputs.
@@ -56,6 +57,7 @@ class Job:
     beam_options: PipelineOptions
     outputs: Sequence[str] = ()
     files: Sequence[str] = ()
+    page: str | None = None
     tables: Sequence[str] = ()
     published_in: str
     run: str = ""
@@ -119,7 +121,8 @@ def run_job(
     prepared = PreparedOutputs(())
     try:
         job = make(args, parse_options(words))
-        prepared = PreparedOutputs(() if job.is_dry_run else job.outputs, job.run)
+        if not job.is_dry_run:
+            prepared = PreparedOutputs(job.outputs, job.run, [job.page] if job.page else [])
         with prepared:
             for path in () if job.is_dry_run else job.files:
                 check_file(path)

@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipelines import option_values, report
+from pipelines.command_line import parse_words
+from pipelines.jobs import report as report_job
 from pipelines.jobs import session_metrics as job
+from pipelines.jobs.beam_options import parse_options
 from schemas import aliases
 from schemas.arrow import arrow_schema
 from tests.support.cli import ROOT, RUNNER, call_main
@@ -345,3 +349,18 @@ def test_values_that_are_wrong(changes, reason):
     assert len(found.batches[0]) == 0
     assert [(reject.row, reject.reason) for reject in rejects_in(found.rejects)] == [(7, reason)]
     assert found.counts == {"summaries_read": 1, f"summaries_rejected_{reason}": 1}
+
+
+def test_a_run_that_is_left_behind_does_not_write_its_page_over_a_later_one(tmp_path):
+    """Its workers go on without the command, and another run takes the page meanwhile."""
+    summaries, page = write(tmp_path, "avro"), tmp_path / "page.html"
+    args, words = parse_words(
+        report.parser(), ["--summaries", summaries, "--output", str(page), RUNNER], []
+    )
+    left = report_job.make(args, parse_options(words))
+    pipeline = beam.Pipeline(options=left.beam_options)
+    report_job.build(pipeline, left)
+    assert call("--summaries", summaries, "--output", page, *ZONE) == 0
+    with pytest.raises(Exception, match="another run has taken it over; nothing was published"):
+        pipeline.run().wait_until_finish()
+    assert page.read_bytes() == PAGE

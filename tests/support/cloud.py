@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -102,7 +103,9 @@ def watch(
     send = requests.adapters.HTTPAdapter.send
 
     def seen(self: Any, request: Any, *args: Any, **named: Any) -> Any:
-        if all_of_them or request.method != "GET":
+        # The client asks for the bucket itself in a thread of its own, at any time.
+        is_of_bucket = re.search(r"/b/[^/?]+(\?|$)", request.url)
+        if not is_of_bucket and (all_of_them or request.method != "GET"):
             see(request)
         return send(self, request, *args, **named)
 

@@ -30,8 +30,9 @@ from typing import ClassVar, Protocol
 
 from transforms.files import is_local
 from transforms.publishing.directories import LocalDirectory
+from transforms.publishing.files import LocalFile, StoredFile
 from transforms.publishing.object_stores import ObjectStore
-from transforms.publishing.staging import Fate, Owned, staging_of
+from transforms.publishing.staging import Fate, Owned, staging_of, write_file
 
 
 class Store(Protocol):
@@ -69,6 +70,11 @@ def store_of(output: str, run: str = "") -> Store:
     return LocalDirectory(output, run) if is_local(output) else ObjectStore(output, run)
 
 
+def file_of(path: str, run: str = "") -> Store:
+    """The store of an output that is one file; for the arguments see `store_of`."""
+    return LocalFile(path, run) if is_local(path) else StoredFile(path, run)
+
+
 class PreparedOutputs:
     """Keeps outputs to this process, from before the first work on them until the end of the run.
 
@@ -78,6 +84,7 @@ class PreparedOutputs:
     Args:
       outputs: the directories.
       run: the name of the run, which no other run has.
+      files: outputs that are one file each.
 
     Attributes:
       fates: what became of each output, after the exit; empty after `leave`.
@@ -89,16 +96,16 @@ class PreparedOutputs:
 
     _of_this_process: ClassVar[dict[str, Store]] = {}
 
-    def __init__(self, outputs: Iterable[str], run: str = ""):
+    def __init__(self, outputs: Iterable[str], run: str = "", files: Iterable[str] = ()):
         self.fates: dict[str, Fate] = {}
         self._run = run
-        self._outputs = list(dict.fromkeys(outputs))
+        self._makers = dict.fromkeys(outputs, store_of) | dict.fromkeys(files, file_of)
         self._prepared: list[str] = []
 
     def __enter__(self) -> "PreparedOutputs":
         try:
-            for output in self._outputs:
-                store = store_of(output, self._run)
+            for output, make in self._makers.items():
+                store = make(output, self._run)
                 store.prepare()
                 self._of_this_process[staging_of(output, self._run)] = store
                 self._prepared.append(output)
@@ -161,3 +168,18 @@ def publish(output: str, files: Iterable[str], owned: Owned, run: str = "") -> N
     """
     store = PreparedOutputs.find(output, run) or store_of(output, run)
     store.publish(set(files), owned)
+
+
+def publish_file(path: str, content: bytes, run: str = "") -> None:
+    """Writes an output that is one file.
+
+    Args:
+      path: the file.
+      content: its bytes.
+      run: the name of the run that has taken it; empty if none has.
+
+    Raises:
+      OutputError: the filesystem refuses, or another run has taken the file since.
+    """
+    check_taken(path, run)
+    write_file(path, [content])
