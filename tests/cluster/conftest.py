@@ -57,3 +57,17 @@ def same_bytes(job: Job, expected: dict[str, bytes], tmp_path: pathlib.Path) -> 
         return done
 
     return check
+
+
+@pytest.fixture
+def one_line(job: Job, tmp_path: pathlib.Path) -> Callable[..., None]:
+    """Runs the job with some options on more rejects than are allowed, and looks at its last line."""
+
+    def check(*args: str) -> None:
+        done = job.run(tmp_path / "out", "--max_reject_ratio=0", *args)
+        assert done.status == 1
+        assert "more than max_reject_ratio 0 allows: sent_at_invalid 100 (" in done.last_words
+        assert "; nothing was published." in done.last_words
+        assert not (tmp_path / "out").exists()
+
+    return check
