@@ -147,8 +147,9 @@ def test_a_block_without_rows_is_not_the_end(codec, nothing):
     assert scan("f.avro", header + empty + data[len(header) :]) == scan("f.avro", data)
 
 
-def test_avro_blocks_that_claim_the_impossible_are_told():
-    data = flat_avro()
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_avro_blocks_that_claim_the_impossible_are_told(codec):
+    data = flat_avro(options={"codec": codec})
     header = len(avro_format._header(io.BytesIO(data))[1])
     for claim in (b"\x00", b"\x01", b"\xfe\xff\xff\xff\x0f"):  # none; -1 rows; two billion
         broken = data[:header] + claim + data[header + 1 :]
