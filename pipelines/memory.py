@@ -20,6 +20,7 @@ def keep_freed() -> None:
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Other C libraries have no such function.
-    with contextlib.suppress(AttributeError, OSError, TypeError):
+    with contextlib.suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in _MALLOPT.items():
-            ctypes.CDLL(None).mallopt(parameter, value)
+            mallopt(parameter, value)

@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.jobs.flink import ENDED
 from tests.support.cli import ROOT
 from tests.support.portable import free_ports, wait_for
 
@@ -34,8 +35,6 @@ _START_S = 90
 
 # A file of Flink's own, which a job server has in it with the rest of Flink.
 _PROPERTIES = ".flink-runtime.version.properties"
-
-_ENDED = {"CANCELED", "FAILED", "FINISHED"}
 
 # What Flink's own scripts give to Java 17.
 _JAVA_17 = [
@@ -237,7 +236,7 @@ class Flink:
         """Waits until no job is at work."""
 
         def have_ended() -> bool:
-            return all(job["state"] in _ENDED for job in self._jobs())
+            return all(job["state"] in ENDED for job in self._jobs())
 
         wait_for("the end of all jobs", have_ended, _START_S)
 

@@ -9,6 +9,8 @@ depends on where the output is:
   the other, and brings back `_SUCCESS` at the very end: with `_SUCCESS` the set is whole.
   `object_stores.py` lists the steps.
 
+An output that is one file, such as a page, appears at once in either place: `files.py`.
+
 A job on the command line prepares its outputs before any work and keeps them to itself until its end:
 
     with PreparedOutputs(["metrics"], "4f2a") as prepared:
