@@ -21,9 +21,15 @@ _KNOWN = {
     r"NoResourceAvailableException|Could not acquire the minimum required resources": (
         "the cluster has fewer free slots than --parallelism asks for"
     ),
-    r"Connection unexpectedly closed by remote task manager|Heartbeat of TaskManager"
-    r"|TaskManager .* is no longer reachable|The TaskExecutor is shutting down"
-    r"|Connecting to remote task manager .* has failed": ("a TaskManager was lost"),
+    # Flink says it in other words for each step in which it notices it.
+    r"Connection unexpectedly closed by remote task manager|remote task manager (?:was|has been) lost"
+    r"|Connecting to remote task manager .* has failed|Lost connection to task manager"
+    r"|Sending the partition request to .* failed|Heartbeat of TaskManager"
+    r"|TaskManager .* is no longer reachable|TaskManager\) for deployment is no longer alive"
+    r"|TaskManager \(.*\) not responding|This indicates a restart of the TaskManager"
+    r"|The TaskExecutor is shutting down|RemoteRpcInvocation\(TaskExecutorGateway\.": (
+        "a TaskManager was lost"
+    ),
     r'Cannot run program "docker"|"docker": executable file not found'
     r"|failed to connect to the docker API|Cannot connect to the Docker daemon": (
         "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"

@@ -52,6 +52,22 @@ FOUND = {
     "Connecting to remote task manager 'h/10.0.0.2:3' has failed. Connection refused: h/10.0.0.2:3": (
         "a TaskManager was lost"
     ),
+    "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message "
+    "[RemoteRpcInvocation(TaskExecutorGateway.submitTask(TaskDeploymentDescriptor, JobMasterId, Time))]"
+    " from sender [Actor[pekko://flink/temp/x]] to recipient [Actor[pekko.tcp://flink@h]]": (
+        "a TaskManager was lost"
+    ),
+    "java.util.concurrent.TimeoutException: Invocation of [RemoteRpcInvocation(TaskExecutorGateway."
+    "submitTask(TaskDeploymentDescriptor, JobMasterId, Time))] at recipient [pekko.tcp://h] timed out.": (
+        "a TaskManager was lost"
+    ),
+    "Target slot (TaskManager) for deployment is no longer alive.": "a TaskManager was lost",
+    "Cannot deploy task GroupByKey (1/4) - TaskManager (two) not responding after a timeout of 10 s": (
+        "a TaskManager was lost"
+    ),
+    "Lost connection to task manager 'h'. This indicates that the remote task manager was lost.": (
+        "a TaskManager was lost"
+    ),
     'java.io.IOException: Cannot run program "/opt/worker": error=2, No such file or directory': (
         "/opt/worker of --environment_config is no program there"
     ),
