@@ -3,6 +3,7 @@
 import argparse
 import copy
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from pipelines.command_line import GIVEN, Parser, UsageError, unknown
-from pipelines.jobs.endpoints import check_endpoints
+from pipelines.jobs.endpoints import check_endpoints, is_of_this_machine
 
 AnyOptions = TypeVar("AnyOptions", bound=PipelineOptions)
 
@@ -227,7 +228,8 @@ def _refuse_threads(options: PipelineOptions) -> None:
 def _check_command(options: PipelineOptions) -> None:
     """Raises UsageError where workers are to be processes, of no program or of one that is not there.
 
-    A runner elsewhere has its programs elsewhere. Prism would wait for ever for one that is missing.
+    Prism would wait for ever for one that is missing. A runner elsewhere has its programs elsewhere, and
+    one that is reached at an address of this machine may be elsewhere, too: behind a tunnel.
     """
     portable = options.view_as(PortableOptions)
     if portable.environment_type != "PROCESS":
@@ -240,8 +242,13 @@ def _check_command(options: PipelineOptions) -> None:
     if not command:
         example = """'{"command": "session-metrics-worker"}'"""
         raise UsageError(f"--environment_config {config}: PROCESS takes JSON, such as {example}")
-    if runner_of(options) in LOCAL_RUNNERS and not shutil.which(command):
-        raise UsageError(f"--environment_config {config}: there is no such program on this machine")
+    if shutil.which(command):
+        return
+    line = f"--environment_config {config}: there is no such program on this machine"
+    if runner_of(options) in LOCAL_RUNNERS:
+        raise UsageError(line)
+    if is_of_this_machine(portable.job_endpoint):
+        logging.getLogger(__name__).error("%s; if the runner is here, the job waits for ever", line)
 
 
 def name_run(options: PipelineOptions) -> str:

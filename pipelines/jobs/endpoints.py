@@ -32,6 +32,12 @@ def check_endpoints(options: PipelineOptions) -> None:
             raise UsageError(f"--{option} {place}: {problem}")
 
 
+def is_of_this_machine(place: str | None) -> bool:
+    """Whether HOST:PORT is an address that no other machine has."""
+    host = urllib.parse.urlsplit(f"//{place}").hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def pool_problem(options: PipelineOptions) -> str | None:
     """That nobody answers at the worker pool, seen from this machine; None if somebody does.
 

@@ -19,6 +19,7 @@ from transforms.errors import InputError
 from transforms.files import absolute
 from transforms.plumbing.counters import emit_counts
 from transforms.publishing.publish import publish_file
+from transforms.publishing.take import Outputs, release, run_of
 from transforms.rejects import rejects_in
 from transforms.reporting.measures import Report
 from transforms.writing.stage_rejects import KeepRejects
@@ -60,11 +61,15 @@ def build(pipeline: beam.Pipeline, job: Job) -> beam.PCollection:
     rejects = read.rejects | "KeepRejects" >> KeepRejects(1)
     # Workers may have another working directory.
     page = dataclasses.replace(job.report_page, path=absolute(job.report_page.path))
-    return (
+    outputs = Outputs(files=[page.path])
+    run = run_of(job.run, pipeline, outputs)
+    published = (
         read.batches
-        | "BuildReport" >> BuildReport(job.report_page.zone)
-        | "WritePage" >> beam.Map(_write, page, job.run, job.counts, beam.pvalue.AsIter(rejects))
+        | "BuildReport" >> BuildReport(page.zone)
+        | "WritePage" >> beam.Map(_write, page, run, job.counts, beam.pvalue.AsIter(rejects))
     )
+    release(run, published, outputs)
+    return published
 
 
 def _write(

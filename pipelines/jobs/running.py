@@ -37,7 +37,7 @@ from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, counters_of
 from transforms.publishing.publish import PreparedOutputs
-from transforms.publishing.staging import Fate, check_file
+from transforms.publishing.staging import RUN, Fate, check_file, hidden_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Job:
       page: a file that is published by itself.
       tables: the BigQuery tables whose rows are replaced.
       published_in: where the output is, once published, in words.
-      run: the name of the run, under which it takes its outputs.
+      run: the name of the run, under which it takes its outputs; empty if its workers take them.
     """
 
     beam_options: PipelineOptions
@@ -60,7 +60,7 @@ class Job:
     page: str | None = None
     tables: Sequence[str] = ()
     published_in: str
-    run: str = ""
+    run: str
 
     @property
     def runs_here(self) -> bool:
@@ -72,6 +72,13 @@ class Job:
     def is_dry_run(self) -> bool:
         """Whether a service's runner only checks the job, and nothing is changed anywhere."""
         return not self.runs_here and bool(self.beam_options.view_as(TestOptions).dry_run)
+
+    @property
+    def checked_files(self) -> list[str]:
+        """The files that are tried before any work."""
+        taken = [] if self.run else [*self.outputs, *filter(None, [self.page])]
+        beside = [f"{hidden_of(path)}/{RUN}" for path in taken]
+        return [] if self.is_dry_run else [*beside, *self.files]
 
     @property
     def handed_over(self) -> str | None:
@@ -118,13 +125,13 @@ def run_job(
     def end(status: int, line: str) -> Ending:
         return Ending(status, f"{program}: {line}")
 
-    prepared = PreparedOutputs(())
+    prepared = PreparedOutputs((), "")
     try:
         job = make(args, parse_options(words))
-        if not job.is_dry_run:
+        if job.run and not job.is_dry_run:
             prepared = PreparedOutputs(job.outputs, job.run, [job.page] if job.page else [])
         with prepared:
-            for path in () if job.is_dry_run else job.files:
+            for path in job.checked_files:
                 check_file(path)
             with console.progress(out) if job.runs_here else contextlib.nullcontext():
                 outcome = _run(job, build)

@@ -26,13 +26,13 @@ from tests.support.emulators import PROJECT
 from tests.support.jobs import replaced
 from transforms.folding.checks import with_median
 from transforms.publishing.object_stores import SUCCESS
-from transforms.publishing.staging import staging_of
+from transforms.publishing.staging import hidden_of
 
 
 @needs_cloud
 def test_dry_run_builds_the_job_and_touches_nothing(storage, inputs, checkout, monkeypatch, capfd):
     storage.put(".out.staging/of-another-run", b"")
-    assert staging_of(storage.path("out")) == storage.path(".out.staging")
+    assert hidden_of(storage.path("out")) == storage.path(".out.staging")
     before = storage.contents()
     args = [*inputs, *on_dataflow(storage), "--setup_file", "./setup.py", "--dry_run=True"]
     monkeypatch.chdir(checkout)

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from pipelines import option_values, session_metrics
 from tests.support.cli import ROOT
+from tests.support.cloud import contents
 from tests.support.dataflow import (
     DOCKERFILE,
     FOLDER,
@@ -29,6 +30,9 @@ def test_launcher_of_the_template_gets_the_job(storage, inputs, worker, tmp_path
     """Dataflow's launcher adds options of its own after the template's parameters."""
     _, messages, _, _, sessions = inputs
     launch = storage.path("staging/template_launches/job_object")
+    # Of a job that was launched before, and is at work.
+    storage.put(".out.staging/_run", b"one")
+    storage.put(".out.staging/one/metrics-00000-of-00001.avro", b"staged")
     args = [f"--messages={messages}", f"--sessions={sessions}", f"--output={storage.path('out')}"]
     args += f"""--max_reject_ratio=0.05 --partition_by=day --closed_from=2024-10-01
         --closed_until=2024-10-08 --sdk_container_image={IMAGE} --job_name=nightly
@@ -47,6 +51,7 @@ def test_launcher_of_the_template_gets_the_job(storage, inputs, worker, tmp_path
     assert run.returncode == 0, run.stderr
     said = f"session-metrics: the job is described in {launch}; nothing runs yet"
     assert run.stderr.splitlines()[-1] == said
+    assert sorted(contents(storage, ".out.staging")) == ["_run", "one/metrics-00000-of-00001.avro"]
     job = json.loads(storage.get("staging/template_launches/job_object"))
     assert job["name"] == "nightly"
     (pool,) = job["environment"]["workerPools"]

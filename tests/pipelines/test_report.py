@@ -364,3 +364,12 @@ def test_a_run_that_is_left_behind_does_not_write_its_page_over_a_later_one(tmp_
     with pytest.raises(Exception, match="another run has taken it over; nothing was published"):
         pipeline.run().wait_until_finish()
     assert page.read_bytes() == PAGE
+
+
+def test_a_page_that_no_command_has_prepared(tmp_path, monkeypatch):
+    """As in a job that a template describes."""
+    monkeypatch.setattr(report_job, "name_run", lambda options: "")
+    summaries, page = write(tmp_path, "avro"), tmp_path / "page.html"
+    assert call("--summaries", summaries, "--output", page, *ZONE) == 0
+    assert page.read_bytes() == PAGE
+    assert [path.name for path in tmp_path.glob(".*")] == []

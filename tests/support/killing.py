@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.publishing import publish_files, run
+from tests.support.publishing import RUN, publish_files, run
 from transforms.publishing import directories
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import write_file
@@ -29,7 +29,7 @@ def _write(path: str, files: dict[str, bytes]) -> None:
 
 def _link_all(output: str, files: dict[str, bytes]) -> None:
     """Publishes by a run to which no file of the earlier output belongs."""
-    publish(output, files, lambda name: False)
+    publish(output, files, lambda name: False, RUN)
 
 
 def _publish_as(name: str) -> Callable[[str, dict[str, bytes]], None]:

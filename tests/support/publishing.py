@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from transforms.publishing.publish import PreparedOutputs, publish
+from transforms.publishing.publish import PreparedOutputs, publish, store_of
 from transforms.publishing.staging import staging_of, write_file
 
 OLD = {
@@ -25,6 +25,10 @@ NEW = {
     "metrics-00000-of-00001.avro": b"new",
     "created_date=2024-10-02/metrics-00000-of-00001.avro": b"new day",
 }
+
+
+RUN = "a-run"
+"""The name of a run of which nothing depends on the name."""
 
 
 NEXT = {"metrics-00000-of-00002.avro": b"next 0", "metrics-00001-of-00002.avro": b"next 1"}
@@ -58,26 +62,41 @@ def in_memory(directory: Path) -> Iterator[Path]:
         yield Path(top, "parent", "out")
 
 
-def stage(output: str | Path, files: dict[str, bytes], run: str = "") -> None:
+def prepared(output: str | Path, name: str = RUN) -> PreparedOutputs:
+    """An output that a command prepares for its run."""
+    return PreparedOutputs([str(output)], name)
+
+
+def take(output: str | Path, run: str = RUN) -> None:
+    """Takes an output, as a worker does for a run that no command has prepared."""
+    store_of(str(output), run).take()
+
+
+def release(output: str | Path, run: str = RUN) -> None:
+    """Releases an output, as a worker does at the end of such a run."""
+    store_of(str(output), run).release()
+
+
+def stage(output: str | Path, files: dict[str, bytes], run: str = RUN) -> None:
     """Stages files of an output, as the workers of a run do."""
     for name, content in files.items():
         write_file(f"{staging_of(str(output), run)}/{name}", [content])
 
 
-def publish_files(output: str | Path, files: dict[str, bytes], run: str = "") -> None:
+def publish_files(output: str | Path, files: dict[str, bytes], run: str = RUN) -> None:
     """Publishes staged files, as a worker does."""
     publish(str(output), list(files), owned, run)
 
 
 def recover(output: str | Path) -> None:
     """A run that does nothing but put right what the one before it has left."""
-    with PreparedOutputs([str(output)]):
+    with prepared(output):
         pass
 
 
-def run(output: str | Path, files: dict[str, bytes], name: str = "") -> None:
+def run(output: str | Path, files: dict[str, bytes], name: str = RUN) -> None:
     """A whole run."""
-    with PreparedOutputs([str(output)], name):
+    with prepared(output, name):
         stage(output, files, name)
         publish_files(output, files, name)
 
@@ -87,7 +106,7 @@ def left_behind(output: str | Path, files: dict[str, bytes], name: str) -> None:
     child = os.fork()
     if not child:
         try:
-            PreparedOutputs([str(output)], name).__enter__()
+            prepared(output, name).__enter__()
             stage(output, files, name)
         finally:
             os.kill(os.getpid(), signal.SIGKILL)

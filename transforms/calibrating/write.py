@@ -25,6 +25,7 @@ from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.policy import SWITCHES, Policy
 from transforms.publishing.publish import publish
 from transforms.publishing.staging import staging_of, write_file
+from transforms.publishing.take import Outputs, release, run_of
 from transforms.writing.destinations import RejectsPlace, Written
 from transforms.writing.refusals import check_rejects
 from transforms.writing.rejects import only_counted
@@ -81,7 +82,7 @@ class WriteCalibration(beam.PTransform):
     Attributes:
       output: directory, of any filesystem that Beam knows.
       max_reject_ratio: with more than this share of an input's rows rejected nothing is published.
-      run: the name of the run that has taken the output; see `publishing.publish`.
+      run: the name of the run that has prepared the output; empty if none has (`publishing.take`).
 
     Raises (in the pipeline):
       TooManyRejectsError: see `max_reject_ratio`.
@@ -101,6 +102,8 @@ class WriteCalibration(beam.PTransform):
 
     def _expand(self, calibration: Calibration) -> beam.PCollection:
         pipeline = calibration.counts.pipeline
+        outputs = Outputs([self.output])
+        run = run_of(self.run, pipeline, outputs)
         none = pipeline | "NoDifferences" >> beam.Impulse()
         none |= "NoBatch" >> beam.Map(_no_differences).with_output_types(pa.RecordBatch)
         differences = (
@@ -109,12 +112,10 @@ class WriteCalibration(beam.PTransform):
             | "KeyDifferences"
             >> beam.Map(lambda batch: (0, batch)).with_output_types(tuple[int, pa.RecordBatch])
             | "GroupDifferences" >> beam.GroupByKey()
-            | "WriteDifferences" >> beam.MapTuple(self._write_differences)
+            | "WriteDifferences" >> beam.Map(self._write_differences, run)
         )
         kept = calibration.rejects | "KeepRejects" >> KeepRejects()
-        rejects = kept | "StageRejects" >> StageRejects(
-            RejectsPlace.of(self.output, None), self.run
-        )
+        rejects = kept | "StageRejects" >> StageRejects(RejectsPlace.of(self.output, None), run)
         counts = (
             calibration.counts
             | "AddCounts" >> beam.CombineGlobally(add_counts)
@@ -124,9 +125,10 @@ class WriteCalibration(beam.PTransform):
         written = counts | "WriteFindings" >> beam.Map(
             self._write_findings,
             beam.pvalue.AsSingleton(calibration.agreement),
+            run,
             examples_in(kept),
         )
-        return (
+        published = (
             pipeline
             | "Once" >> beam.Impulse()
             | "Publish"
@@ -136,27 +138,30 @@ class WriteCalibration(beam.PTransform):
                 beam.pvalue.AsIter(rejects),
                 beam.pvalue.AsIter(written),
                 beam.pvalue.AsSingleton(counts),
+                run,
             )
         )
+        release(run, published, outputs)
+        return published
 
-    def _write(self, name: str, content: bytes) -> str:
-        write_file(f"{staging_of(self.output, self.run)}/{name}", [content])
+    def _write(self, name: str, content: bytes, run: str) -> str:
+        write_file(f"{staging_of(self.output, run)}/{name}", [content])
         return name
 
-    def _write_differences(self, _: int, batches: Iterable[pa.RecordBatch]) -> str:
-        table = pa.Table.from_batches(list(batches), DIFFERENCES)
+    def _write_differences(self, grouped: tuple[int, Iterable[pa.RecordBatch]], run: str) -> str:
+        table = pa.Table.from_batches(list(grouped[1]), DIFFERENCES)
         keys = [("session_id", "ascending"), ("metric_type", "ascending")]
         file = io.BytesIO()
         pl.DataFrame(table.take(pc.sort_indices(table, keys))).write_csv(file)
-        return self._write(DIFFERENCES_NAME, file.getvalue())
+        return self._write(DIFFERENCES_NAME, file.getvalue(), run)
 
     def _write_findings(
-        self, counts: Counts, agreement: Int64s, rejects: Iterable[pa.RecordBatch]
+        self, counts: Counts, agreement: Int64s, run: str, rejects: Iterable[pa.RecordBatch]
     ) -> str:
         check_rejects(counts, self.max_reject_ratio, rejects)
         check_comparable(counts)
         content = json.dumps(findings(agreement, counts), indent=2) + "\n"
-        return self._write(FINDINGS_NAME, content.encode())
+        return self._write(FINDINGS_NAME, content.encode(), run)
 
     def _publish(
         self,
@@ -165,10 +170,11 @@ class WriteCalibration(beam.PTransform):
         rejects: Iterable[Written],
         written: Iterable[str],
         counts: Counts,
+        run: str,
     ) -> Counts:
         staged = list(rejects)
         names = [*differences, *(name for _, name, _ in staged), *written]
-        publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)), self.run)
+        publish(self.output, names, lambda name: bool(_OWNED.fullmatch(name)), run)
         more = only_counted(counts, sum(number for _, _, number in staged))
         list(emit_counts(more))
         return add_counts([counts, more])

@@ -20,10 +20,8 @@ The steps, in order, for an output `out`:
    `.out.old`, and `new` to `out`.
    Killed between the two: there is no `out`. The next run's step 6 puts the earlier output back.
 6. `.out.old` is removed if there is an `out`, and is renamed to `out` if there is none.
-7. The staging directory is removed: by `discard` in a process that has prepared the output. If that
-   process is gone, the next run does; until then nothing is left there but names. Where no run has a
-   name, as in a pipeline that prepares nothing, `publish` removes it. It renames it to `.out.old` first:
-   a part of it would look, to the same bundle tried again, as if nothing had been published.
+7. The staging directory is removed: by `discard` in a process that has prepared the output, or by
+   `release`. If neither comes to that, the next run does; until then nothing is left there but names.
 """
 
 import contextlib
@@ -34,7 +32,7 @@ from collections.abc import Iterator
 
 from transforms.errors import OutputError
 from transforms.publishing.ownership import keep_taken, take, try_lock
-from transforms.publishing.staging import Fate, Owned, staging_of, taken_over
+from transforms.publishing.staging import Fate, Owned, hidden_of, staging_of, taken_over
 
 _INSTEAD_OF = "instead-of-"
 
@@ -47,13 +45,13 @@ class LocalDirectory:
 
     Args:
       output: the directory, which need not exist; a link to one stays a link.
-      run: the name of the run that takes the output, or has taken it; empty if none has.
+      run: the name of the run that takes the output, or has taken it.
     """
 
-    def __init__(self, output: str, run: str = ""):
+    def __init__(self, output: str, run: str):
         self.output, self._run = output, run
         self._target = os.path.realpath(output)
-        self._hidden, self._staging = staging_of(output), staging_of(output, run)
+        self._hidden, self._staging = hidden_of(output), staging_of(output, run)
         self._lock: int | None = None
         self._inode_before: int | None = None
 
@@ -72,8 +70,7 @@ class LocalDirectory:
                 self._remove_staging()
                 os.makedirs(self._staging)
                 self._take_lock()
-                if self._run:
-                    take(self._hidden, self._run)
+                take(self._hidden, self._run)
             self._inode_before = _inode_of(self._target)
         except BlockingIOError:
             raise OutputError(
@@ -144,21 +141,31 @@ class LocalDirectory:
                 self._replace(files, owned)
         except OSError as error:
             raise OutputError(f"{self.output}: can't be published: {error}") from error
-        if self._lock is None and not self._run:
-            with contextlib.suppress(OSError):
-                os.rename(self._staging, old_of(self._target))
-            shutil.rmtree(old_of(self._target), ignore_errors=True)
 
     def check_taken(self) -> None:
         """Raises OutputError where another run has taken the output since."""
         with self._keep_own():
             pass
 
+    def take(self) -> None:
+        """Takes the output as `prepare` does, but keeps nobody off it."""
+        with keep_taken(self._hidden, self.output) as run:
+            # The bundle is tried again, and the workers may have staged files.
+            if run == self._run:
+                return
+        self.prepare()
+        self._unlock()
+
+    def release(self) -> None:
+        """Removes what is left beside the output, unless another run has taken it since."""
+        with contextlib.suppress(OutputError), self._keep_own():
+            self._remove_staging()
+
     @contextlib.contextmanager
     def _keep_own(self) -> Iterator[None]:
         """Keeps other runs from taking the output; raises OutputError where one has."""
         with keep_taken(self._hidden, self.output) as run:
-            if self._run and run != self._run:
+            if run != self._run:
                 shutil.rmtree(self._staging, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     os.rmdir(self._hidden)

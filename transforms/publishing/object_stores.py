@@ -20,12 +20,13 @@ an output `out`:
 7. It writes `out/_SUCCESS`: the output is the new one.
 8. It removes the plan. Killed between 7 and 8: the next run repeats steps 4 to 8, which move nothing
    any more.
-9. What else is staged is removed, and `discard` removes `_run` and gives the lease back.
+9. What else is staged is removed, and `discard` or `release` removes `_run` and gives the lease back.
 
 A store has no locks. Should a run be left behind just between two of its steps 3 to 7, the next one ends
 its plan first; what the one before does then with the same plan moves and removes nothing any more.
 """
 
+import contextlib
 import json
 import logging
 
@@ -36,6 +37,7 @@ from transforms.publishing.staging import (
     RUN,
     Fate,
     Owned,
+    hidden_of,
     staging_of,
     taken_over,
     write_file,
@@ -53,12 +55,12 @@ class ObjectStore:
 
     Args:
       output: the directory, `SCHEME://BUCKET/...`.
-      run: the name of the run that takes the output, or has taken it; empty if none has.
+      run: the name of the run that takes the output, or has taken it.
     """
 
-    def __init__(self, output: str, run: str = ""):
+    def __init__(self, output: str, run: str):
         self.output, self._run = output.rstrip("/"), run
-        self._hidden = staging_of(output)
+        self._hidden = hidden_of(output)
         self._lease: Lease | None = None
         self._published_before: float | None = None
 
@@ -72,13 +74,11 @@ class ObjectStore:
             raise OutputError(f"{self.output}: is a whole bucket; name a directory in it")
         try:
             check_filesystem(self.output)
-            if self.output.startswith("gs://"):
-                self._lease = Lease(f"{self._hidden}/{_LEASE}")
+            self._take_lease()
             if _PLAN in names_in(self._hidden):
                 self.carry_out()
             self._drop(RUN)
-            if self._run:
-                write_file(f"{self._hidden}/{RUN}", [self._run.encode()])
+            write_file(f"{self._hidden}/{RUN}", [self._run.encode()])
             self._published_before = self._last_published()
         except HeldError:
             raise OutputError(
@@ -86,11 +86,35 @@ class ObjectStore:
                 "was killed"
             ) from None
         except BaseException as error:
-            if self._lease:
-                self._lease.release()
+            self._release_lease()
             if isinstance(error, OutputError) or not isinstance(error, Exception):
                 raise
             raise OutputError(f"{self.output}: can't be written: {reason(error)}") from error
+
+    def take(self) -> None:
+        """Takes the output as `prepare` does, but keeps nobody off it."""
+        # If the bundle is tried again, the workers may have staged files.
+        if not self._has_own(names_in(self._hidden)):
+            self.prepare()
+            self._release_lease()
+
+    def release(self) -> None:
+        """Removes what is left beside the output, unless another run has taken it since."""
+        # What can't be removed now, the next run removes.
+        with contextlib.suppress(Exception):
+            self._take_lease()
+            if self._has_own(names_in(self._hidden)):
+                self._drop(RUN)
+        self._release_lease()
+
+    def _take_lease(self) -> None:
+        if self.output.startswith("gs://"):
+            self._lease = Lease(f"{self._hidden}/{_LEASE}")
+
+    def _release_lease(self) -> None:
+        if self._lease:
+            self._lease.release()
+            self._lease = None
 
     def publish(self, files: set[str], owned: Owned) -> None:
         """Puts the staged files in place of those of the output that are owned.
@@ -135,20 +159,20 @@ class ObjectStore:
 
     def check_taken(self) -> None:
         """Raises OutputError where another run has taken the output since."""
-        if self._run:
-            self._check_run(names_in(self._hidden))
+        self._check_run(names_in(self._hidden))
 
     def _check_run(self, hidden: set[str]) -> None:
-        if not self._run:
-            return
-        if RUN not in hidden or read(f"{self._hidden}/{RUN}").decode() != self._run:
+        if not self._has_own(hidden):
             raise taken_over(self.output)
+
+    def _has_own(self, hidden: set[str]) -> bool:
+        """Whether the name of the run, among the files of the hidden directory, is that of this one."""
+        return RUN in hidden and read(f"{self._hidden}/{RUN}").decode() == self._run
 
     def _staged_of(self, hidden: set[str]) -> set[str]:
         """The staged files of this run, by their paths within the output."""
-        beginning = f"{self._run}/" if self._run else ""
-        names = hidden - {_PLAN, _LEASE, RUN}
-        return {name.removeprefix(beginning) for name in names if name.startswith(beginning)}
+        beginning = f"{self._run}/"
+        return {name.removeprefix(beginning) for name in hidden if name.startswith(beginning)}
 
     def _check_staged(self, files: set[str], staged: set[str]) -> None:
         if gone := sorted(files - staged):
@@ -202,8 +226,7 @@ class ObjectStore:
             logging.getLogger(__name__).debug("%s stays", self._hidden, exc_info=True)
             return "unknown"
         finally:
-            if self._lease:
-                self._lease.release()
+            self._release_lease()
 
     def _last_published(self) -> float | None:
         """When `_SUCCESS` was written, which changes with every publication; None without one."""

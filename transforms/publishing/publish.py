@@ -22,8 +22,8 @@ The workers may be other processes, and go on when the command is gone. The next
 from them: it has another name, which it writes down beside what is staged, and `publish` looks there. So
 a run that was left behind publishes nothing, and its files are in a directory of its own.
 
-A pipeline of somebody else's has no `PreparedOutputs`: there `publish` also removes the staging
-directory, and nothing keeps two runs apart.
+A pipeline of somebody else's, and a job that a template describes, have no `PreparedOutputs`. The workers
+take and release the outputs there (`take.py`): of two runs at once the later one publishes.
 """
 
 from collections.abc import Iterable
@@ -49,6 +49,18 @@ class Store(Protocol):
           OutputError: the output can't be written, or another run is at work on it.
         """
 
+    def take(self) -> None:
+        """Takes the output as `prepare` does, but keeps nobody off it.
+
+        Changes nothing if it is repeated.
+
+        Raises:
+          OutputError: the output can't be written, or a process keeps other runs off it.
+        """
+
+    def release(self) -> None:
+        """Removes what `take` has left beside the output, unless another run has taken it since."""
+
     def check_taken(self) -> None:
         """Raises OutputError where another run has taken the output since."""
 
@@ -62,17 +74,17 @@ class Store(Protocol):
         """
 
 
-def store_of(output: str, run: str = "") -> Store:
+def store_of(output: str, run: str) -> Store:
     """The store of an output directory, on any filesystem that Beam knows.
 
     Args:
       output: the directory.
-      run: the name of the run that takes the output, or has taken it; empty if none has.
+      run: the name of the run that takes the output, or has taken it.
     """
     return LocalDirectory(output, run) if is_local(output) else ObjectStore(output, run)
 
 
-def file_of(path: str, run: str = "") -> Store:
+def file_of(path: str, run: str) -> Store:
     """The store of an output that is one file; for the arguments see `store_of`."""
     return LocalFile(path, run) if is_local(path) else StoredFile(path, run)
 
@@ -98,7 +110,7 @@ class PreparedOutputs:
 
     _of_this_process: ClassVar[dict[str, Store]] = {}
 
-    def __init__(self, outputs: Iterable[str], run: str = "", files: Iterable[str] = ()):
+    def __init__(self, outputs: Iterable[str], run: str, files: Iterable[str] = ()):
         self.fates: dict[str, Fate] = {}
         self._run = run
         self._makers = dict.fromkeys(outputs, store_of) | dict.fromkeys(files, file_of)
@@ -143,16 +155,15 @@ class PreparedOutputs:
 
 
 def check_taken(output: str, run: str) -> None:
-    """Looks whether an output is still that of a run; nothing is looked at where none has taken it.
+    """Looks whether an output is still that of a run.
 
     Raises:
       OutputError: another run has taken it.
     """
-    if run:
-        store_of(output, run).check_taken()
+    store_of(output, run).check_taken()
 
 
-def publish(output: str, files: Iterable[str], owned: Owned, run: str = "") -> None:
+def publish(output: str, files: Iterable[str], owned: Owned, run: str) -> None:
     """Puts the staged files in the place of those files of the output that are owned; others stay.
 
     Called by a worker, in the process that has prepared the output or in another. A call that is
@@ -162,7 +173,7 @@ def publish(output: str, files: Iterable[str], owned: Owned, run: str = "") -> N
       output: the directory.
       files: the staged files, by their path within; whatever else is staged is dropped.
       owned: which files of the earlier output are replaced or removed.
-      run: the name of the run that has taken the output, in this process or another; empty if none has.
+      run: the name of the run that has taken the output, in this process or another.
 
     Raises:
       OutputError: the filesystem refuses, or another run has taken the output since. The earlier output
@@ -172,13 +183,13 @@ def publish(output: str, files: Iterable[str], owned: Owned, run: str = "") -> N
     store.publish(set(files), owned)
 
 
-def publish_file(path: str, content: bytes, run: str = "") -> None:
+def publish_file(path: str, content: bytes, run: str) -> None:
     """Writes an output that is one file.
 
     Args:
       path: the file.
       content: its bytes.
-      run: the name of the run that has taken it; empty if none has.
+      run: the name of the run that has taken it.
 
     Raises:
       OutputError: the filesystem refuses, or another run has taken the file since.

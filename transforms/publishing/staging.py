@@ -19,23 +19,26 @@ Fate = Literal["as it was", "begun", "published", "unknown"]
 """The fate of an output in a run. "begun": the next run ends what this one has begun."""
 
 
-def staging_of(output: str, run: str = "") -> str:
-    """The directory in which the files of an output are staged, in a hidden one beside the output.
+def hidden_of(output: str) -> str:
+    """The hidden directory beside an output, which has what is staged and the name of the run.
 
-    >>> staging_of("gs://bucket/metrics/"), staging_of("gs://bucket/metrics/", "4f2a")
-    ('gs://bucket/.metrics.staging', 'gs://bucket/.metrics.staging/4f2a')
-
-    Args:
-      output: the directory.
-      run: the name of the run that has taken the output; empty if none has, as in a pipeline without
-        `PreparedOutputs`.
+    >>> hidden_of("gs://bucket/metrics/")
+    'gs://bucket/.metrics.staging'
     """
     if not is_local(output):
         parent, _, name = output.rstrip("/").rpartition("/")
     else:
         parent, name = os.path.split(os.path.realpath(output))
-    hidden = f"{parent.rstrip('/')}/.{name}.staging"
-    return f"{hidden}/{run}" if run else hidden
+    return f"{parent.rstrip('/')}/.{name}.staging"
+
+
+def staging_of(output: str, run: str) -> str:
+    """The directory in which a run stages the files of an output.
+
+    >>> staging_of("gs://bucket/metrics/", "4f2a")
+    'gs://bucket/.metrics.staging/4f2a'
+    """
+    return f"{hidden_of(output)}/{run}"
 
 
 def taken_over(output: str) -> OutputError:

@@ -14,6 +14,7 @@ from transforms.collections import Metrics
 from transforms.plumbing.coders import RecordBatchCoder, batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.publishing.staging import staging_of, write_file
+from transforms.publishing.take import Run
 from transforms.writing.destinations import Destination, Written, file_name
 from transforms.writing.encoders import ENCODERS
 from transforms.writing.file_ranges import FileKey, Merged, cut, split_by_file
@@ -32,13 +33,13 @@ class StageFiles(beam.PTransform):
       destinations: where the rows of each output go.
       output_format: the format of all files, of `ENCODERS`.
       by_day: whether there is a directory for each day, UTC, on which sessions ended.
-      run: the name of the run that has taken the outputs; see `publishing.publish`.
+      run: the name of the run that has taken the outputs; see `publishing.take`.
     """
 
     destinations: Sequence[Destination]
     output_format: str
     by_day: bool
-    run: str = ""
+    run: Run
 
     @no_annotations
     def expand(self, metrics: Metrics) -> beam.PCollection:
@@ -60,7 +61,7 @@ class StageFiles(beam.PTransform):
             empty |= "NoBatch" >> beam.Map(lambda _: _EMPTY).with_output_types(pa.RecordBatch)
             # Flattened only now: the in-process runner would encode whole batches for it.
             pieces = (pieces, empty | "KeyNoBatch" >> split) | "AllPieces" >> beam.Flatten()
-        write = beam.ParDo(_WriteFile(self.destinations, self.run), self.output_format)
+        write = beam.ParDo(_WriteFile(self.destinations, self.output_format), self.run)
         return (
             pieces
             | "GroupByFile" >> beam.GroupByKey()
@@ -88,25 +89,25 @@ class _WriteFile(OverlappingDoFn):
 
     stage = "write"
 
-    def __init__(self, destinations: Sequence[Destination], run: str):
-        self._destinations, self._run = destinations, run
+    def __init__(self, destinations: Sequence[Destination], output_format: str):
+        self._destinations, self._format = destinations, output_format
         self._coder = RecordBatchCoder()
 
     def tasks(self, element: tuple[FileKey, Iterable[bytes]], extra: str) -> Iterator[Task]:
         key, encoded = element
         yield functools.partial(self._write, key, list(encoded), extra)
 
-    def _write(self, key: FileKey, encoded: list[bytes], output_format: str) -> Done:
+    def _write(self, key: FileKey, encoded: list[bytes], run: str) -> Done:
         batches = map(self._coder.decode, encoded)
         sessions = Merged([batch for batch in batches if len(batch)] or [_EMPTY])
         written, stage = [], collections.Counter[str]()
         for one in self._destinations:
-            output, name = one.output, file_name(one.output, key, output_format)
+            output, name = one.output, file_name(one.output, key, self._format)
             own = sessions.select(output.select)
             if one.table:
                 check_rows(output, own.unsorted)
-            content = ENCODERS[output_format](output, own)
-            num_bytes = write_file(f"{staging_of(one.directory, self._run)}/{name}", content)
+            content = ENCODERS[self._format](output, own)
+            num_bytes = write_file(f"{staging_of(one.directory, run)}/{name}", content)
             num_rows = len(own) * output.rows_per_session(own.schema)
             written.append((output.files, name, num_rows))
             stage.update(rows=num_rows, bytes=num_bytes)

@@ -10,6 +10,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms import collections
 from transforms.publishing.staging import staging_of, write_file
+from transforms.publishing.take import Run
 from transforms.rejects import REJECTS, Bounds, bounds_of, least_of_each, not_beyond
 from transforms.writing.destinations import RejectsPlace, Written
 from transforms.writing.rejects import encode_rejects, rejects_file
@@ -92,22 +93,23 @@ class StageRejects(beam.PTransform):
 
     Attributes:
       place: where the rejects go.
-      run: the name of the run that has taken the output; see `publishing.publish`.
+      run: the name of the run that has taken the output; see `publishing.take`.
     """
 
     place: RejectsPlace
-    run: str = ""
+    run: Run
 
     @no_annotations
     def expand(self, kept: beam.PCollection) -> beam.PCollection:
         """Applies the transform to the one batch of rejects."""
-        return kept | "WriteRejects" >> beam.FlatMap(self._write).with_output_types(Written)
+        write = beam.FlatMap(self._write, self.run)
+        return kept | "WriteRejects" >> write.with_output_types(Written)
 
-    def _write(self, kept: pa.RecordBatch) -> Iterator[Written]:
+    def _write(self, kept: pa.RecordBatch, run: str) -> Iterator[Written]:
         files = -(-len(kept) // _PER_FILE)
         for number in range(files):
             start, end = (len(kept) * edge // files for edge in (number, number + 1))
             name = os.path.join(self.place.within, rejects_file(number, files))
             content = encode_rejects(kept.slice(start, end - start))
-            write_file(f"{staging_of(self.place.directory, self.run)}/{name}", [content])
+            write_file(f"{staging_of(self.place.directory, run)}/{name}", [content])
             yield collections.REJECTS, name, end - start

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import itertools
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from transforms.folding.checks import with_median
 from transforms.plumbing.counters import add_counts, emit_counts
 from transforms.publishing.publish import check_taken, publish
 from transforms.publishing.staging import Owned, staging_of, write_file
+from transforms.publishing.take import Outputs, release, run_of
 from transforms.reporting.build import BuildReport
 from transforms.reporting.measures import Report
 from transforms.reporting.page import ReportPage
@@ -62,8 +62,9 @@ class WriteMetrics(beam.PTransform):
       summaries: directory for the summaries of the sessions, or the rows of a table; None for no
         summaries.
       report: the page of a report of the sessions; None for no page.
-      run: the name of the run that has taken the outputs (`publishing.publish.PreparedOutputs`); empty if
-        none has, and nothing keeps two runs apart.
+      run: the name of the run that has prepared the outputs (`publishing.publish.PreparedOutputs`); empty
+        if none has. The workers then take them: of two runs at once the later one publishes, and the
+        other one fails.
       keep_files: False if `output` is only a staging area for the BigQuery load; it must be unique to
         this run. Rejects are kept there.
 
@@ -109,27 +110,29 @@ class WriteMetrics(beam.PTransform):
         if self.tables and self.output_format != "avro":
             raise ValueError(f"a table is loaded with avro files, not with {self.output_format}")
         by_day = self.partition_by == "day"
-        stage_files = StageFiles(self._destinations, self.output_format, by_day, self.run)
+        outputs = Outputs(self.outputs)
+        run = run_of(self.run, metrics.batches.pipeline, outputs)
+        stage_files = StageFiles(self._destinations, self.output_format, by_day, run)
         kept = metrics.rejects | "KeepRejects" >> KeepRejects()
         staged = (
             metrics | "WriteFiles" >> stage_files,
-            kept | "StageRejects" >> StageRejects(self._rejects_place, self.run),
+            kept | "StageRejects" >> StageRejects(self._rejects_place, run),
         ) | "AllFiles" >> beam.Flatten()
         # The default is of the side input: one of the sum would be four steps more.
         add = beam.CombineGlobally(add_counts).without_defaults()
         counts = metrics.counts | "AddCounts" >> add
         once = metrics.batches.pipeline | "Once" >> beam.Impulse()
-        # A side input, so that it is the same when publishing is tried again.
-        run = once | "NameRun" >> beam.Map(lambda _: uuid.uuid4().hex)
-        return once | "Publish" >> beam.Map(
+        published = once | "Publish" >> beam.Map(
             self._publish,
             beam.pvalue.AsIter(staged),
             self._build_report(metrics),
             beam.pvalue.AsSingleton(counts, {}),
-            beam.pvalue.AsSingleton(run),
+            run,
             examples_in(kept),
             *map(beam.pvalue.AsIter, metrics.examples),
         )
+        release(run, published, outputs)
+        return published
 
     def _build_report(self, metrics: Metrics) -> Any:
         """The measured numbers of the page, as a side input; nothing if no page is wanted."""
@@ -225,16 +228,16 @@ class WriteMetrics(beam.PTransform):
 
         # Before a table is changed.
         for directory in self.outputs:
-            check_taken(directory, self.run)
+            check_taken(directory, run)
         for one in self._destinations:
             if one.table:
-                staging = staging_of(one.directory, self.run)
+                staging = staging_of(one.directory, run)
                 staged = [(f"{staging}/{name}", number) for name, number in files[one.output.files]]
                 one.table.replace(staged, run)
         try:
             names = {what: [name for name, _ in found] for what, found in files.items()}
             for directory, own_names, owned in self._directories(names):
-                publish(directory, own_names, owned, self.run)
+                publish(directory, own_names, owned, run)
             for path, content in beside.items():
                 write_file(path, [content])
         except OutputError as error:

@@ -1,6 +1,8 @@
 """Beam's own options."""
 
+import json
 import pickle
+import sys
 
 import apache_beam as beam
 import pytest
@@ -8,6 +10,7 @@ from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOption
 
 from docs.generate import beam_option_names
 from pipelines.command_line import UsageError, beam_names
+from pipelines.jobs import beam_options
 from pipelines.jobs.beam_options import check_values, parse_options
 
 
@@ -43,6 +46,21 @@ def test_workers_that_are_processes_of_no_program(config, said):
     with pytest.raises(UsageError) as error:
         parse_options([*words, config])
     assert str(error.value) == f"--environment_config {config}: {said}"
+
+
+def test_a_program_that_a_runner_on_this_machine_would_wait_for(caplog, monkeypatch):
+    """The runner may be elsewhere all the same, behind a tunnel."""
+    monkeypatch.setattr(beam_options, "check_endpoints", lambda options: None)
+    words = ["--runner", "PortableRunner", "--environment_type", "PROCESS"]
+    for endpoint in ("localhost:8073", "127.0.0.1:8073", "[::1]:8073", "prism.example:8073"):
+        for command in ("/nowhere", sys.executable):
+            config = json.dumps({"command": command})
+            parse_options([*words, "--environment_config", config, "--job_endpoint", endpoint])
+    said = (
+        '--environment_config {"command": "/nowhere"}: there is no such program on this machine; '
+        "if the runner is here, the job waits for ever"
+    )
+    assert [text for text in caplog.messages if "program" in text] == [said] * 3
 
 
 def test_views_of_the_options_are_made_once_and_share_their_values():

@@ -116,8 +116,8 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
     """Told before any work; the first run's files stay staged."""
     holder = (
         "import sys; from transforms.publishing import publish, staging;"
-        "publish.PreparedOutputs(sys.argv[1:]).__enter__();"
-        "staging.write_file(staging.staging_of(sys.argv[1]) + '/x', [b'x']);"
+        "publish.PreparedOutputs(sys.argv[1:], 'one').__enter__();"
+        "staging.write_file(staging.staging_of(sys.argv[1], 'one') + '/x', [b'x']);"
         "print(flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -129,7 +129,7 @@ def test_a_second_run_at_the_same_time_is_refused(small, run):
         status, err = run()
         assert err == f"session-metrics: {small}/out: another run is writing it; wait for its end\n"
         assert status == 2
-        assert Path(staging_of(str(small / "out")), "x").exists()
+        assert Path(staging_of(str(small / "out"), "one"), "x").exists()
         process.kill()
     assert run()[0] == 0
     assert list(output_bytes(small / "out")) == [f"{FILE}.avro"]
@@ -159,7 +159,11 @@ def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path
     def make(args: argparse.Namespace, options: PipelineOptions) -> running.Job:
         outputs = [str(tmp_path / "out")]
         return running.Job(
-            beam_options=options, outputs=outputs, tables=["p.d.t"], published_in="p.d.t"
+            beam_options=options,
+            outputs=outputs,
+            tables=["p.d.t"],
+            published_in="p.d.t",
+            run="one",
         )
 
     def build(pipeline: beam.Pipeline, job: running.Job) -> beam.PCollection:
@@ -193,7 +197,9 @@ def test_why_a_job_on_flink_has_failed_is_asked_of_its_job_manager(tmp_path, mon
             "job",
             argparse.Namespace(),
             words,
-            make=lambda _, options: running.Job(beam_options=options, published_in="out"),
+            make=lambda _, options: running.Job(
+                beam_options=options, published_in="out", run="one"
+            ),
             build=lambda *_: None,
             tell=lambda *_: None,
         )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.jobs import calibration as job
 from tests.support import cli
 from tests.support.calibration import Row, calibrate, run, small
 from transforms.reading import beginnings
@@ -149,3 +150,14 @@ def test_a_run_leaves_its_own_files_alone(tmp_path):
         "differences-00000-of-00001.csv",
         "notes.txt",
     ]
+
+
+def test_an_output_that_no_command_has_prepared(tmp_path, monkeypatch):
+    """As in a job that a template describes."""
+    inputs = small(tmp_path, [("s1", "AgentMessageCount", "1"), ("s1", "", "1")])
+    enough = ("--max_reject_ratio", "1")
+    report = calibrate(tmp_path / "out", *inputs, *enough)
+    monkeypatch.setattr(job, "name_run", lambda options: "")
+    assert calibrate(tmp_path / "other", *inputs, *enough) == report
+    assert cli.output_bytes(tmp_path / "other") == cli.output_bytes(tmp_path / "out")
+    assert [path.name for path in tmp_path.glob(".*")] == []

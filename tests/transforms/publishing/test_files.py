@@ -79,9 +79,17 @@ def test_a_directory_is_no_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_file_of_no_run_is_just_written(page):
-    publish_file(str(page), b"new")
-    assert page.read_bytes() == b"new"
+def test_a_file_that_no_command_has_prepared(page):
+    """The later of two runs writes it."""
+    one, two = (LocalFile(str(page), name) for name in ("one", "two"))
+    one.take()
+    two.take()
+    publish_file(str(page), b"of two", "two")
+    with pytest.raises(OutputError, match=TAKEN_OVER):
+        publish_file(str(page), b"of one", "one")
+    two.release()
+    assert page.read_bytes() == b"of two"
+    assert os.listdir(page.parent) == [page.name]
 
 
 @pytest.mark.service

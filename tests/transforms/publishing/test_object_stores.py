@@ -21,18 +21,21 @@ from tests.support.publishing import (
     NEW,
     NEXT,
     OLD,
+    RUN,
     USERS,
     owned,
+    prepared,
     publish_files,
     put,
     recover,
+    release,
     run,
     stage,
+    take,
 )
 from transforms.errors import OutputError
 from transforms.publishing import leases
 from transforms.publishing.object_stores import ObjectStore
-from transforms.publishing.publish import PreparedOutputs
 from transforms.publishing.staging import staging_of
 
 SUCCESS = {"_SUCCESS": b""}
@@ -58,6 +61,7 @@ def test_what_readers_see(storage, output, monkeypatch):
         items = storage.list("out/")
         found.append((items.get("out/_SUCCESS", {}).get("generation"), contents(storage)))
 
+    take(output)
     stage(output, NEW)
     before, _ = (look(None), found.pop())[1]
     with monkeypatch.context() as patch:
@@ -77,6 +81,7 @@ def test_what_readers_see(storage, output, monkeypatch):
     first, end = states.index(None), len(states) - states[::-1].index(None)
     assert set(states[:first]) == {before} and set(states[end:]) == {after}
     assert set(states[first:end]) == {None}
+    release(output)
     assert sorted(storage.list()) == sorted(f"out/{name}" for name in last)
 
 
@@ -85,6 +90,7 @@ def test_killed_before_any_request(storage, output):
     """A kill leaves the earlier output or no `_SUCCESS`; the next run first ends what was begun."""
     ends = set()
     for number in range(1, 100):
+        take(output)
         stage(output, NEW)
         killed = killed_before(("", number), lambda: publish_files(output, NEW))
         left = contents(storage)
@@ -110,11 +116,12 @@ def test_killed_before_any_request(storage, output):
 
 @service
 def test_the_next_run_is_killed_as_well(storage, output):
+    take(output)
     stage(output, NEW)
     assert killed_before(ALL_IS_COPIED, lambda: publish_files(output, NEW))
     assert "_SUCCESS" not in contents(storage)
     for number in range(1, 100):
-        killed = killed_before(("", number), ObjectStore(output).carry_out)
+        killed = killed_before(("", number), ObjectStore(output, RUN).carry_out)
         if not killed or "_plan.json" not in contents(storage, ".out.staging"):
             break  # all is done, whether or not it came to hear of it
     assert contents(storage) == NEW_OUTPUT
@@ -125,6 +132,7 @@ def test_the_next_run_is_killed_as_well(storage, output):
 
 @service
 def test_publishing_that_is_tried_again(storage, output):
+    take(output)
     stage(output, NEW)
     publish_files(output, NEW)
     before = generations(storage)
@@ -134,24 +142,32 @@ def test_publishing_that_is_tried_again(storage, output):
 
 @service
 def test_transforms_alone_after_a_kill(storage, output):
-    """A pipeline of one's own prepares nothing: what it publishes is right all the same."""
+    """A pipeline of one's own prepares nothing: its workers end what was begun."""
+    take(output)
     stage(output, NEW)
     assert killed_before(ALL_IS_COPIED, lambda: publish_files(output, NEW))
-    stage(output, NEXT)
-    publish_files(output, NEXT)
+    take(output, "next")
+    assert contents(storage) == NEW_OUTPUT
+    stage(output, NEXT, "next")
+    take(output, "next")  # tried again
+    publish_files(output, NEXT, "next")
     assert contents(storage) == NEXT | USERS | SUCCESS
+    release(output)
+    assert contents(storage, ".out.staging") == {"_run": b"next"}
+    release(output, "next")
     assert contents(storage, ".out.staging") == {}
 
 
 @service
 def test_what_can_not_be_ended(storage, output):
+    take(output)
     stage(output, NEW)
     assert killed_before(NOTHING_HAS_MOVED, lambda: publish_files(output, NEW))
     staged = sorted(contents(storage, ".out.staging"))
     assert staged[0] == "_plan.json"
     for name in NEW:
-        if name in staged:
-            storage.delete(f".out.staging/{name}")
+        if f"{RUN}/{name}" in staged:
+            storage.delete(f".out.staging/{RUN}/{name}")
     with pytest.raises(
         OutputError, match=r"an earlier run broke off and can.t be ended, .* is gone"
     ):
@@ -161,8 +177,9 @@ def test_what_can_not_be_ended(storage, output):
 
 @service
 def test_a_staged_file_is_gone(storage, output):
+    take(output)
     stage(output, NEW)
-    storage.delete(f".out.staging/{min(NEW)}")
+    storage.delete(f".out.staging/{RUN}/{min(NEW)}")
     with pytest.raises(OutputError, match=f"{min(NEW)} is staged no more"):
         publish_files(output, NEW)
     assert contents(storage) == OLD_OUTPUT
@@ -176,7 +193,7 @@ def test_what_goes_wrong_on_the_way_is_told(storage, output, monkeypatch):
         if request.url.endswith("/batch/storage/v1"):
             raise OSError("no network")
 
-    with PreparedOutputs([output]) as prepared:
+    with prepared(output) as outputs:
         stage(output, NEW)
         with monkeypatch.context() as patch:
             watch(refuse, patch)
@@ -186,7 +203,7 @@ def test_what_goes_wrong_on_the_way_is_told(storage, output, monkeypatch):
         f"{output}: publishing broke off (no network); the next run ends it, _SUCCESS is missing "
         "until then"
     )
-    assert prepared.fates == {output: "begun"}
+    assert outputs.fates == {output: "begun"}
     recover(output)
     assert contents(storage) == NEW_OUTPUT
     assert contents(storage, ".out.staging") == {}
@@ -194,39 +211,38 @@ def test_what_goes_wrong_on_the_way_is_told(storage, output, monkeypatch):
 
 @service
 def test_fates(storage, output, monkeypatch):
-    with PreparedOutputs([output]) as prepared:
+    with prepared(output) as outputs:
         stage(output, NEW)
-    assert prepared.fates == {output: "as it was"}
-    with PreparedOutputs([output]) as prepared:
+    assert outputs.fates == {output: "as it was"}
+    with prepared(output) as outputs:
         stage(output, NEW)
         publish_files(output, NEW)
-    assert prepared.fates == {output: "published"}
+    assert outputs.fates == {output: "published"}
 
     def refuse(request: Any) -> None:
         raise OSError("no network")
 
-    with PreparedOutputs([output]) as prepared, monkeypatch.context() as patch:
+    with prepared(output) as outputs, monkeypatch.context() as patch:
         stage(output, NEXT)
         watch(refuse, patch)
-        prepared.__exit__(None, None, None)
-    assert prepared.fates == {output: "unknown"}
+        outputs.__exit__(None, None, None)
+    assert outputs.fates == {output: "unknown"}
     assert contents(storage) == NEW_OUTPUT
 
 
 @service
 def test_one_run_at_a_time(storage, output, monkeypatch):
-    one, other = ObjectStore(output), ObjectStore(output)
+    one, other = ObjectStore(output, "one"), ObjectStore(output, "other")
     one.prepare()
-    stage(output, NEW)
-    with (
-        pytest.raises(OutputError) as told,
-        PreparedOutputs([output]),
-    ):
-        pytest.fail("was prepared")
-    assert str(told.value) == (
-        f"{output}: another run is writing it; wait for its end, or 120 s where it was killed"
-    )
-    assert sorted(contents(storage, ".out.staging")) == sorted(["_lease", *NEW])
+    stage(output, NEW, "one")
+    for keep_or_take in (prepared(output).__enter__, lambda: take(output)):
+        with pytest.raises(OutputError) as told:
+            keep_or_take()
+        assert str(told.value) == (
+            f"{output}: another run is writing it; wait for its end, or 120 s where it was killed"
+        )
+    staged = [f"one/{name}" for name in NEW]
+    assert sorted(contents(storage, ".out.staging")) == sorted(["_lease", "_run", *staged])
     # The one run was out for too long, and the other took its place.
     with monkeypatch.context() as patch:
         patch.setattr(leases, "LEASE_S", 0)
@@ -234,7 +250,7 @@ def test_one_run_at_a_time(storage, output, monkeypatch):
     with pytest.raises(OutputError, match="another run has taken it over; nothing was published"):
         one.publish(set(NEW), owned)
     assert one.discard() == "unknown"
-    assert contents(storage, ".out.staging").keys() == {"_lease"}
+    assert contents(storage, ".out.staging").keys() == {"_lease", "_run"}
     assert contents(storage) == OLD_OUTPUT
     assert other.discard() == "as it was"
     assert contents(storage, ".out.staging") == {}
@@ -247,7 +263,7 @@ def test_a_run_whose_command_is_gone(storage, output, monkeypatch):
     one.prepare()
     stage(output, NEW, "one")
     monkeypatch.setattr(leases, "LEASE_S", 0)
-    with PreparedOutputs([output], "two"):
+    with prepared(output, "two"):
         stage(output, NEXT, "two")
         stage(output, NEW, "one")
         with pytest.raises(
@@ -276,7 +292,7 @@ def test_a_run_whose_command_is_gone_and_that_is_killed_where_it_publishes(
     assert killed_before(ALL_IS_COPIED, lambda: other.publish(set(NEW), owned))
     assert "_SUCCESS" not in contents(storage)
     monkeypatch.setattr(leases, "LEASE_S", 0)
-    with PreparedOutputs([output], "two"):
+    with prepared(output, "two"):
         assert contents(storage) == NEW_OUTPUT
         stage(output, NEXT, "two")
         publish_files(output, NEXT, "two")
@@ -299,12 +315,13 @@ def local(tmp_path: Path) -> Path:
 @pytest.fixture
 def staged(local: Path) -> Path:
     """The directory in which the new output is staged."""
-    staging = Path(staging_of(str(local)))
+    put(local.parent / ".out.staging", {"_run": RUN.encode()})
+    staging = Path(staging_of(str(local), RUN))
     put(staging, NEW | {"metrics-00007-of-00009.avro": b"of an attempt that failed"})
     return staging
 
 
-def publish_as_to_a_store(local: Path, files: dict[str, bytes], name: str = "") -> None:
+def publish_as_to_a_store(local: Path, files: dict[str, bytes], name: str = RUN) -> None:
     ObjectStore(str(local), name).publish(set(files), owned)
 
 
@@ -334,8 +351,8 @@ def test_files_are_moved_and_stale_ones_removed(local, staged):
 
 
 def test_publish_is_taken_up_where_it_broke_off(local, staged):
-    plan = {"run": "", "files": sorted(NEW), "stale": sorted(OLD.keys() - NEW)}
-    put(staged, {"_plan.json": json.dumps(plan).encode()})
+    plan = {"run": RUN, "files": sorted(NEW), "stale": sorted(OLD.keys() - NEW)}
+    put(staged.parent, {"_plan.json": json.dumps(plan).encode()})
     os.rename(staged / min(NEW), local / min(NEW))
     publish_as_to_a_store(local, NEW)
     assert output_bytes(local) == NEW | USERS | {"_SUCCESS": b""}

@@ -17,10 +17,12 @@ from tests.support.publishing import (
     in_memory,
     left_behind,
     publish_files,
+    release,
     run,
     stage,
     start_over,
 )
+from tests.support.publishing import take as taken_by
 from transforms.errors import OutputError
 from transforms.publishing import ownership
 from transforms.publishing.ownership import keep_taken, take
@@ -116,6 +118,25 @@ def test_a_run_that_is_left_behind_is_late(late, output):
     refused(output, NEW, "one")
     assert output_bytes(output) == NEXT | USERS
     assert os.listdir(output.parent) == ["out"]
+
+
+def test_runs_that_no_command_has_prepared(output):
+    """Of two, the one that takes the output later publishes, whichever ends first."""
+    taken_by(output, "one")
+    stage(output, NEW, "one")
+    taken_by(output, "one")  # tried again, when files are staged
+    assert output_bytes(Path(staging_of(str(output), "one"))) == NEW
+    taken_by(output, "two")
+    stage(output, NEXT, "two")
+    refused(output, NEW, "one")
+    release(output, "one")  # nothing of the other's
+    publish_files(output, NEXT, "two")
+    assert output_bytes(output) == NEXT | USERS
+    refused(output, NEW, "one")
+    release(output, "two")
+    assert os.listdir(output.parent) == ["out"]
+    refused(output, NEW, "one")
+    assert output_bytes(output) == NEXT | USERS
 
 
 def test_three_runs(output):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import output_bytes
-from tests.support.publishing import NEW, OLD, USERS, publish_files, put, run, stage
+from tests.support.publishing import NEW, OLD, RUN, USERS, publish_files, put, run, stage
 from transforms.errors import OutputError
 from transforms.publishing import directories
 from transforms.publishing.directories import LocalDirectory
@@ -23,14 +23,14 @@ def output(tmp_path: Path) -> Path:
 
 def test_the_store_is_chosen_by_the_path(tmp_path):
     for path in ("out", str(tmp_path), "/out/"):
-        assert isinstance(store_of(path), LocalDirectory)
+        assert isinstance(store_of(path, RUN), LocalDirectory)
     for path in ("gs://bucket/out", "s3://bucket/out"):
-        assert isinstance(store_of(path), ObjectStore)
+        assert isinstance(store_of(path, RUN), ObjectStore)
 
 
 def test_fates_of_outputs(output, tmp_path):
     one, other = str(output), str(tmp_path / "other")
-    prepared = PreparedOutputs([one, other])
+    prepared = PreparedOutputs([one, other], RUN)
     assert prepared.fates == {}
     with prepared as entered:
         assert entered is prepared
@@ -45,7 +45,7 @@ def test_fates_of_outputs(output, tmp_path):
 
 
 def test_fates_after_an_error(output):
-    prepared = PreparedOutputs([str(output)])
+    prepared = PreparedOutputs([str(output)], RUN)
     with pytest.raises(KeyboardInterrupt), prepared:
         stage(output, NEW)
         publish_files(output, NEW)
@@ -54,7 +54,7 @@ def test_fates_after_an_error(output):
 
 
 def test_an_output_that_is_named_twice(output):
-    with PreparedOutputs([str(output), str(output)]) as prepared:
+    with PreparedOutputs([str(output), str(output)], RUN) as prepared:
         pass
     assert prepared.fates == {str(output): "as it was"}
 
@@ -64,7 +64,7 @@ def test_outputs_that_are_left_to_a_job(output, tmp_path):
     child = os.fork()
     if not child:
         try:
-            with PreparedOutputs([str(output)]) as prepared:
+            with PreparedOutputs([str(output)], RUN) as prepared:
                 stage(output, NEW)
                 prepared.leave()
             with pytest.raises(OutputError, match="another run is writing it"), prepared:
@@ -73,15 +73,14 @@ def test_outputs_that_are_left_to_a_job(output, tmp_path):
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert output_bytes(tmp_path / ".out.staging") == NEW
+    assert output_bytes(tmp_path / ".out.staging" / RUN) == NEW
     publish_files(output, NEW)
     assert output_bytes(output) == NEW | USERS
-    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_those_that_are_prepared_are_discarded_if_one_can_not_be(output, tmp_path):
     (tmp_path / "file").touch()
-    prepared = PreparedOutputs([str(output), str(tmp_path / "file")])
+    prepared = PreparedOutputs([str(output), str(tmp_path / "file")], RUN)
     with pytest.raises(OutputError, match="file: is a file; name a directory"), prepared:
         pytest.fail("was prepared")
     assert prepared.fates == {str(output): "as it was"}
@@ -100,7 +99,7 @@ def test_interrupted_while_outputs_are_prepared(number, output, tmp_path, monkey
         if not left:
             raise KeyboardInterrupt
 
-    prepared = PreparedOutputs([str(output), str(tmp_path / "other")])
+    prepared = PreparedOutputs([str(output), str(tmp_path / "other")], RUN)
     with monkeypatch.context() as patch:
         patch.setattr(directories, "recover", interrupted)
         with pytest.raises(KeyboardInterrupt), prepared:
@@ -110,16 +109,9 @@ def test_interrupted_while_outputs_are_prepared(number, output, tmp_path, monkey
     assert output_bytes(output) == NEW | USERS
 
 
-def test_a_pipeline_that_prepares_nothing(output, tmp_path):
-    stage(output, NEW)
-    publish_files(output, NEW)
-    assert output_bytes(output) == NEW | USERS
-    assert os.listdir(tmp_path) == ["out"]
-
-
 def test_a_worker_in_another_process(output, tmp_path):
     """It has not prepared the output; the process that has finds out what became of it."""
-    with PreparedOutputs([str(output)]) as prepared:
+    with PreparedOutputs([str(output)], RUN) as prepared:
         stage(output, NEW)
         child = os.fork()
         if not child:
@@ -130,14 +122,14 @@ def test_a_worker_in_another_process(output, tmp_path):
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path) == ["out"]
     assert prepared.fates == {str(output): "published"}
     assert output_bytes(output) == NEW | USERS
 
 
 def test_the_staging_directory_stays_until_the_end(output, tmp_path):
     """The process that has prepared the output keeps the lock on it."""
-    with PreparedOutputs([str(output)]):
+    with PreparedOutputs([str(output)], RUN):
         stage(output, NEW)
         publish_files(output, NEW)
         assert sorted(os.listdir(tmp_path)) == [".out.staging", "out"]

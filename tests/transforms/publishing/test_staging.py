@@ -9,9 +9,9 @@ import pytest
 from tests.support.cli import output_bytes
 from tests.support.cloud import act_before
 from tests.support.emulators import FORBIDDEN
-from tests.support.publishing import NEW, publish_files, stage
+from tests.support.publishing import NEW, RUN, publish_files, stage, take
 from transforms.errors import OutputError
-from transforms.publishing.staging import check_file, staging_of, write_file
+from transforms.publishing.staging import check_file, hidden_of, staging_of, write_file
 
 
 @pytest.fixture
@@ -22,14 +22,16 @@ def output(tmp_path):
 def test_files_are_staged_beside_the_output(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "there" / "out")
     for output in (tmp_path / "there" / "out", tmp_path / "link", f"{tmp_path}/there/out/"):
-        assert staging_of(str(output)) == str(tmp_path / "there" / ".out.staging")
+        assert hidden_of(str(output)) == str(tmp_path / "there" / ".out.staging")
+        assert staging_of(str(output), "one") == str(tmp_path / "there" / ".out.staging" / "one")
     for output in ("gs://bucket/deep/out", "gs://bucket/deep/out/"):
-        assert staging_of(output) == "gs://bucket/deep/.out.staging"
+        assert hidden_of(output) == "gs://bucket/deep/.out.staging"
+        assert staging_of(output, "one") == "gs://bucket/deep/.out.staging/one"
 
 
 def test_two_attempts_at_one_file(output, monkeypatch):
     """The second begins and ends while the first has written its file, but not yet under its name."""
-    staged = os.path.join(staging_of(str(output)), min(NEW))
+    staged = os.path.join(staging_of(str(output), RUN), min(NEW))
     replace = os.replace
 
     def overtaken(part: str, path: str) -> None:
@@ -37,12 +39,12 @@ def test_two_attempts_at_one_file(output, monkeypatch):
         write_file(path, [NEW[min(NEW)]])
         os.replace(part, path)
 
+    take(output)
     monkeypatch.setattr(os, "replace", overtaken)
     stage(output, NEW)
     assert Path(staged).read_bytes() == NEW[min(NEW)]
     publish_files(output, NEW)
     assert output_bytes(output) == NEW
-    assert os.listdir(output.parent) == ["out"]
 
 
 def test_an_attempt_that_fails_leaves_nothing(tmp_path):

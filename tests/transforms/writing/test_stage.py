@@ -26,10 +26,10 @@ def test_each_file_of_each_output(tmp_path, monkeypatch):
             pipeline | "Counts" >> beam.Create([]),
             pipeline | "Samples" >> beam.Create(samples([batch])),
         )
-        staged = found | StageFiles([destination], "csv", by_day=False)
+        staged = found | StageFiles([destination], "csv", by_day=False, run="one")
         names = ["metrics-00000-of-00002.csv", "metrics-00001-of-00002.csv"]
         assert_that(staged, equal_to([("metrics", names[0], 6), ("metrics", names[1], 12)]))
-    assert list(output_bytes(tmp_path / ".out.staging")) == names
+    assert list(output_bytes(tmp_path / ".out.staging" / "one")) == names
 
 
 def test_pieces_are_spilled_by_a_pipeline_that_is_built_to_spill(tmp_path):
@@ -50,6 +50,6 @@ def test_pieces_are_spilled_by_a_pipeline_that_is_built_to_spill(tmp_path):
                 "abcd", (pa.RecordBatch, pa.RecordBatch, dict, tuple[str, str]), strict=True
             )
         ]
-        _ = Metrics(*empty) | StageFiles([destination], "csv", by_day=True)
+        _ = Metrics(*empty) | StageFiles([destination], "csv", by_day=True, run="one")
         pipeline.visit(Look())
     assert [type(coder) for coder in coders.values()] == [SpillingCoder]

@@ -28,9 +28,9 @@ def test_one_file(batches, within, path, tmp_path):
     name = f"{path}rejects-00000-of-00001.jsonl"
     with Pipeline(runner="FnApiRunner") as pipeline:
         found = pipeline | beam.Create(batches).with_output_types(pa.RecordBatch)
-        staged = found | KeepRejects() | StageRejects(place)
+        staged = found | KeepRejects() | StageRejects(place, "one")
         assert_that(staged, equal_to([(REJECTS, name, 2)] if batches else []))
-    expected = {f".out.staging/{name}": encode_rejects(of_rows(1, 2))} if batches else {}
+    expected = {f".out.staging/one/{name}": encode_rejects(of_rows(1, 2))} if batches else {}
     assert output_bytes(tmp_path) == expected
 
 
@@ -39,11 +39,11 @@ def test_several_files_where_there_are_many(tmp_path, monkeypatch):
     place = RejectsPlace(str(tmp_path / "out"), "")
     with Pipeline(runner="FnApiRunner") as pipeline:
         some = beam.Create([of_rows(3, 1, 5), of_rows(2, 4)]).with_output_types(pa.RecordBatch)
-        staged = pipeline | some | KeepRejects() | StageRejects(place)
+        staged = pipeline | some | KeepRejects() | StageRejects(place, "one")
         names = [f"rejects-{number:05d}-of-00003.jsonl" for number in range(3)]
         numbers = zip(names, (1, 2, 2), strict=True)
         assert_that(staged, equal_to([(REJECTS, name, number) for name, number in numbers]))
-    assert output_bytes(tmp_path / ".out.staging") == {
+    assert output_bytes(tmp_path / ".out.staging" / "one") == {
         name: encode_rejects(of_rows(*rows))
         for name, rows in zip(names, ([1], [2, 3], [4, 5]), strict=True)
     }
