@@ -14,7 +14,8 @@ _KNOWN = {
         "Flink has too few network buffers; give each TaskManager more of taskmanager.memory.network"
     ),
     r"OutOfMemoryError: Metaspace": "a TaskManager's metaspace is full; start it anew",
-    r"OutOfMemoryError: Direct buffer memory": (
+    r"OutOfMemoryError: (?:Direct buffer memory|Can't allocate enough direct buffer"
+    r"|Cannot reserve \d+ bytes of direct buffer)|OutOfDirectMemoryError": (
         "a TaskManager ran out of direct memory; give it more of taskmanager.memory.task.off-heap.size"
     ),
     r"OutOfMemoryError": "a TaskManager ran out of memory; give it more of taskmanager.memory",

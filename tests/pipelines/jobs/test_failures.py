@@ -22,8 +22,14 @@ FOUND = {
         "a TaskManager ran out of memory; give it more of taskmanager.memory"
     ),
     "java.lang.OutOfMemoryError: Metaspace": "a TaskManager's metaspace is full; start it anew",
-    "java.lang.OutOfMemoryError: Direct buffer memory": (
-        "a TaskManager ran out of direct memory; give it more of taskmanager.memory.task.off-heap.size"
+    **dict.fromkeys(
+        [
+            "java.lang.OutOfMemoryError: Direct buffer memory",
+            "java.lang.OutOfMemoryError: Can't allocate enough direct buffer for batch shuffle read buffer",
+            "java.lang.OutOfMemoryError: Cannot reserve 4194304 bytes of direct buffer memory (limit: 1)",
+            "i.n.u.internal.OutOfDirectMemoryError: failed to allocate 4194304 byte(s) of direct memory",
+        ],
+        "a TaskManager ran out of direct memory; give it more of taskmanager.memory.task.off-heap.size",
     ),
     "o.a.f.NoResourceAvailableException: Could not acquire the minimum required resources.": (
         "the cluster has fewer free slots than --parallelism asks for"
