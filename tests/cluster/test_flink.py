@@ -105,6 +105,29 @@ def test_the_last_line_says_why(options, reason, cluster, job, tmp_path):
     )
 
 
+TOO_LITTLE = {
+    "heap": "a TaskManager ran out of memory; give it more of taskmanager.memory",
+    "direct memory": (
+        "a TaskManager ran out of direct memory; give it more of taskmanager.memory.task.off-heap.size"
+    ),
+    "network buffers": (
+        "Flink has too few network buffers; give each TaskManager more of taskmanager.memory.network"
+    ),
+}
+
+
+@pytest.mark.parametrize(("lacks", "reason"), TOO_LITTLE.items(), ids=TOO_LITTLE)
+def test_too_little_memory(lacks, reason, job, tmp_path):
+    (tmp_path / "flink").mkdir()
+    with flink.running(tmp_path / "flink", lacks=lacks) as cluster:
+        done = job.run(tmp_path / "out", *cluster.options, "--parallelism=4")
+    assert done.status == 1
+    assert done.last_words == (
+        f"session-metrics: the pipeline failed: {reason}; nothing was published"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_task_manager_dies(job, same_bytes, published, tmp_path):
     earlier = output_bytes(published)
     (tmp_path / "flink").mkdir()

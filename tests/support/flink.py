@@ -90,6 +90,16 @@ _SETTINGS = {
 }
 _MEMORY = ["-Xmx1228m", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=384m"]
 
+# Too little for a million messages: settings, and options of the JVM.
+TOO_LITTLE: dict[str, tuple[dict[str, str], list[str]]] = {
+    "heap": ({"taskmanager.memory.task.heap.size": "24m"}, ["-Xmx152m"]),
+    "direct memory": ({}, ["-XX:MaxDirectMemorySize=290m"]),
+    "network buffers": (
+        dict.fromkeys(["taskmanager.memory.network.min", "taskmanager.memory.network.max"], "16m"),
+        [],
+    ),
+}
+
 _RESTARTS = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 100,
@@ -152,9 +162,10 @@ class Flink:
     Args:
       directory: a new or empty one.
       restarts: whether Flink starts a job anew if a TaskManager is lost.
+      lacks: of what the TaskManagers have too little, a key of `TOO_LITTLE`; empty if of nothing.
     """
 
-    def __init__(self, directory: pathlib.Path, restarts: bool):
+    def __init__(self, directory: pathlib.Path, restarts: bool, lacks: str):
         self._directory = directory
         version = version_of(JAR)
         jars = home_of(version).rglob("lib/*.jar")
@@ -170,8 +181,12 @@ class Flink:
             "--environment_type=PROCESS",
             f"--environment_config={json.dumps({'command': str(worker)})}",
         ]
+        less, jvm = TOO_LITTLE.get(lacks, ({}, []))
+        # Of an option that is given twice the JVM takes the last.
+        self._memory = [*_MEMORY, *jvm]
         settings = {
             **_SETTINGS,
+            **less,
             **(_RESTARTS if restarts else {}),
             "jobmanager.rpc.port": rpc,
             "rest.port": rest,
@@ -207,7 +222,7 @@ class Flink:
     def start_task_manager(self, name: str) -> None:
         """Starts a TaskManager with two slots; the JobManager knows of it some time later."""
         runner = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        self._start(name, *_MEMORY, runner, f"-Dtaskmanager.resource-id={name}")
+        self._start(name, *self._memory, runner, f"-Dtaskmanager.resource-id={name}")
 
     def wait_for_task_managers(self, *names: str) -> None:
         """Waits until the JobManager knows of these TaskManagers alone, and all their slots are free."""
@@ -261,9 +276,9 @@ class Flink:
 
 
 @contextlib.contextmanager
-def running(directory: pathlib.Path, restarts: bool = False) -> Iterator[Flink]:
+def running(directory: pathlib.Path, restarts: bool = False, lacks: str = "") -> Iterator[Flink]:
     """A cluster that runs while the context lasts."""
-    flink = Flink(directory, restarts)
+    flink = Flink(directory, restarts, lacks)
     try:
         yield flink
     finally:

@@ -25,7 +25,7 @@ FOUND = {
     **dict.fromkeys(
         [
             "java.lang.OutOfMemoryError: Direct buffer memory",
-            "java.lang.OutOfMemoryError: Can't allocate enough direct buffer for batch shuffle read buffer",
+            "java.lang.OutOfMemoryError: Can't allocate enough direct buffer for batch shuffle",
             "java.lang.OutOfMemoryError: Cannot reserve 4194304 bytes of direct buffer memory (limit: 1)",
             "i.n.u.internal.OutOfDirectMemoryError: failed to allocate 4194304 byte(s) of direct memory",
         ],
