@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple, TypeVar, cast
 
 import apache_beam as beam
@@ -29,15 +29,16 @@ from pipelines.jobs.beam_options import (
     runner_of,
 )
 from pipelines.jobs.cancelling import cancel
-from pipelines.jobs.endpoints import pool_problem
-from pipelines.jobs.failures import briefly, logged_errors, reason_of
+from pipelines.jobs.endings import EndedError, RunsOnError, explain, of_a_job_that_runs_on
+from pipelines.jobs.failures import logged_errors, reason_of
 from pipelines.jobs.flink import failures_of
+from pipelines.jobs.signatures import remember_parameters
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
 from transforms.plumbing.counters import NAMESPACE, STAGES, counters_of
 from transforms.publishing.publish import PreparedOutputs
-from transforms.publishing.staging import RUN, Fate, check_file, hidden_of
+from transforms.publishing.staging import RUN, check_file, hidden_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,7 @@ def run_job(
     def end(status: int, line: str) -> Ending:
         return Ending(status, f"{program}: {line}")
 
+    remember_parameters()
     prepared = PreparedOutputs((), "")
     try:
         job = make(args, parse_options(words))
@@ -140,7 +142,7 @@ def run_job(
     except (UsageError, JobError) as error:
         return end(USAGE, str(error))
     except (KeyboardInterrupt, Exception) as error:
-        return end(FAILED, _explain(error, prepared.fates))
+        return end(FAILED, explain(error, prepared.fates))
     if isinstance(outcome.failure, UsageError):
         return end(USAGE, str(outcome.failure))
     if outcome.failure is not None:
@@ -148,52 +150,11 @@ def run_job(
         fates = prepared.fates
         if fates:
             fates = fates | dict.fromkeys(job.tables, "unknown")
-        return end(FAILED, _explain(outcome.failure, fates, reason))
+        return end(FAILED, explain(outcome.failure, fates, reason))
     if outcome.runs_on:
         return end(PUBLISHED, str(job.handed_over))
     tell(out, job, outcome.counts, outcome.stages)
     return Ending(PUBLISHED)
-
-
-_FATES = {
-    "published": "published already in {}",
-    "begun": "publishing in {} had begun: the next run ends it, _SUCCESS is missing until then",
-    "unknown": "whether {} was changed is not known",
-}
-
-
-def _explain(error: BaseException, fates: Mapping[str, Fate], reason: str | None = None) -> str:
-    """The line for an error that ended a run; the traceback of an unforeseen error is logged.
-
-    Args:
-      error: the error.
-      fates: the fate of each output.
-      reason: what is known of a job that ran elsewhere.
-    """
-    changed = [_FATES[fate].format(output) for output, fate in fates.items() if fate in _FATES]
-    if isinstance(error, _RunsOnError):
-        return str(error)
-    # A worker in another process hands over the text of its error alone.
-    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
-        line = "interrupted"
-    elif isinstance(error, _EndedError):
-        line = f"{error}: {reason}" if reason else str(error)
-    elif found := find_job_error(error):
-        # The text of a JobError has the rest, also whether nothing was published.
-        published = [output for output, fate in fates.items() if fate == "published"]
-        return "; ".join([found, *(_FATES["published"].format(output) for output in published)])
-    else:
-        logging.getLogger(__name__).error("The pipeline failed", exc_info=error)
-        line = f"the pipeline failed: {reason or type(error).__name__}"
-    return "; ".join([line, *(changed or ["nothing was published"])])
-
-
-class _RunsOnError(Exception):
-    """Nobody waits for the job any more, and it has not ended. The text is one line."""
-
-
-class _EndedError(Exception):
-    """The job has ended without success. The text is one line."""
 
 
 class _Outcome(NamedTuple):
@@ -231,7 +192,7 @@ def _run(job: AnyJob, build: Build[AnyJob]) -> _Outcome:
                 _wait(job, result)
             counts, stages = (counters_of(result, namespace) for namespace in (NAMESPACE, STAGES))
         except (KeyboardInterrupt, Exception) as error:
-            runs_on = isinstance(error, _RunsOnError)
+            runs_on = isinstance(error, RunsOnError)
             logged += _told_by_flink(job, result)
             return _Outcome({}, {}, failure=error, logged=logged, runs_on=runs_on)
         return _Outcome(counts, stages)
@@ -255,10 +216,13 @@ def _wait(job: Job, result: PipelineResult) -> None:
         if job.runs_here or (has_ended := _has_ended(result)):
             raise
         if isinstance(error, KeyboardInterrupt) and (state := _cancel(job, result)):
-            raise _EndedError(f"interrupted; the job ended as {state}") from error
-        raise _RunsOnError(_of_a_job_that_runs_on(job, has_ended is not None, error)) from error
+            raise EndedError(f"interrupted; the job ended as {state}") from error
+        line = of_a_job_that_runs_on(
+            job.published_in, job.beam_options, has_ended is not None, error
+        )
+        raise RunsOnError(line) from error
     if state not in (None, PipelineState.DONE):
-        raise _EndedError(f"the job ended as {state}")
+        raise EndedError(f"the job ended as {state}")
 
 
 def _cancel(job: Job, result: PipelineResult) -> str | None:
@@ -284,17 +248,3 @@ def _has_ended(result: PipelineResult) -> bool | None:
         return PipelineState.is_terminal(result.state)
     except Exception:  # each service has errors of its own
         return None
-
-
-def _of_a_job_that_runs_on(job: Job, service_answers: bool, error: BaseException) -> str:
-    """The line for a job that nobody waits for any more."""
-    if service_answers:
-        return (
-            f"no longer waiting ({briefly(error)}), but the job was not ended and still publishes in "
-            f"{job.published_in}; cancel it where it runs"
-        )
-    line = (
-        f"the job service does not answer any more ({briefly(error)}); if the job runs on, it "
-        f"publishes in {job.published_in}: cancel it where it runs"
-    )
-    return ". ".join(filter(None, [line, pool_problem(job.beam_options)]))
