@@ -32,7 +32,7 @@ from pipelines.jobs.cancelling import cancel
 from pipelines.jobs.endings import EndedError, RunsOnError, explain, of_a_job_that_runs_on
 from pipelines.jobs.failures import logged_errors, reason_of
 from pipelines.jobs.flink import failures_of
-from pipelines.jobs.signatures import remember_parameters
+from pipelines.jobs.overheads import reduce_overheads
 from transforms.batches import Counts
 from transforms.errors import JobError, find_job_error
 from transforms.plumbing.coders import spilling
@@ -126,7 +126,7 @@ def run_job(
     def end(status: int, line: str) -> Ending:
         return Ending(status, f"{program}: {line}")
 
-    remember_parameters()
+    reduce_overheads()
     prepared = PreparedOutputs((), "")
     try:
         job = make(args, parse_options(words))
