@@ -223,7 +223,7 @@ def _maybe_there(block: bytes, names: Sequence[str]) -> list[str] | None:
 
 def _found(sought: Sequence[str], block: bytes) -> set[str]:
     """The texts that a block has anywhere, by one search for all that are not in its first rows."""
-    head = block[: 1 << 16]
+    head = block[: 1 << 13]
     found = {text for text in sought if text.encode() in head}
     rest = sorted(set(sought) - found)
     # One text: the block itself, not a copy.
