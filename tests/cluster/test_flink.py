@@ -122,9 +122,11 @@ def test_too_little_memory(lacks, reason, job, tmp_path):
     with flink.running(tmp_path / "flink", lacks=lacks) as cluster:
         done = job.run(tmp_path / "out", *cluster.options, "--parallelism=4")
     assert done.status == 1
-    assert done.last_words == (
-        f"session-metrics: the pipeline failed: {reason}; nothing was published"
-    )
+    # A TaskManager ends where it is a thread of its own that finds no room in the heap.
+    reasons = {reason, "a TaskManager was lost"} if lacks == "heap" else {reason}
+    assert done.last_words in {
+        f"session-metrics: the pipeline failed: {one}; nothing was published" for one in reasons
+    }
     assert not (tmp_path / "out").exists()
 
 

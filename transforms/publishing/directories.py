@@ -81,12 +81,13 @@ class LocalDirectory:
             raise
         except OSError as error:
             self._give_up()
-            raise OutputError(
-                f"{self.output}: can't be written: {error.strerror or error}"
-            ) from error
+            raise self._not_writable(error) from error
         except KeyboardInterrupt:
             self._give_up()
             raise
+
+    def _not_writable(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.output}: can't be written: {error.strerror or error}")
 
     def _check_replaceable(self) -> None:
         target = self._target
@@ -149,10 +150,13 @@ class LocalDirectory:
 
     def take(self) -> None:
         """Takes the output as `prepare` does, but keeps nobody off it."""
-        with keep_taken(self._hidden, self.output) as run:
-            # The bundle is tried again, and the workers may have staged files.
-            if run == self._run:
-                return
+        try:
+            with keep_taken(self._hidden, self.output) as run:
+                # The bundle is tried again, and the workers may have staged files.
+                if run == self._run:
+                    return
+        except OSError as error:
+            raise self._not_writable(error) from error
         self.prepare()
         self._unlock()
 

@@ -70,8 +70,7 @@ class ObjectStore:
         Raises:
           OutputError: the store refuses, another run has the lease, or the plan can't be carried out.
         """
-        if self.output.count("/") < 3:
-            raise OutputError(f"{self.output}: is a whole bucket; name a directory in it")
+        self._check_place()
         try:
             check_filesystem(self.output)
             self._take_lease()
@@ -89,12 +88,24 @@ class ObjectStore:
             self._release_lease()
             if isinstance(error, OutputError) or not isinstance(error, Exception):
                 raise
-            raise OutputError(f"{self.output}: can't be written: {reason(error)}") from error
+            raise self._not_writable(error) from error
+
+    def _check_place(self) -> None:
+        if self.output.count("/") < 3:
+            raise OutputError(f"{self.output}: is a whole bucket; name a directory in it")
+
+    def _not_writable(self, error: Exception) -> OutputError:
+        return OutputError(f"{self.output}: can't be written: {reason(error)}")
 
     def take(self) -> None:
         """Takes the output as `prepare` does, but keeps nobody off it."""
+        self._check_place()
+        try:
+            has_own = self._has_own(names_in(self._hidden))
+        except Exception as error:
+            raise self._not_writable(error) from error
         # If the bundle is tried again, the workers may have staged files.
-        if not self._has_own(names_in(self._hidden)):
+        if not has_own:
             self.prepare()
             self._release_lease()
 

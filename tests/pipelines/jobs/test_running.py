@@ -153,6 +153,29 @@ def test_workers_in_this_process_or_elsewhere(more, here, small):
         assert make_job(words).runs_here == here, runner
 
 
+def test_files_that_are_tried_before_any_work():
+    """Where no command prepares the outputs, as for a template, a file beside each of them is, too."""
+
+    def tried(run: str, *words: str) -> list[str]:
+        job = running.Job(
+            beam_options=PipelineOptions(list(words)),
+            outputs=["gs://b/out"],
+            page="gs://b/page.html",
+            files=["gs://b/counts.json"],
+            published_in="gs://b/out",
+            run=run,
+        )
+        return job.checked_files
+
+    assert tried("one") == ["gs://b/counts.json"]
+    assert tried("") == [
+        "gs://b/.out.staging/_run",
+        "gs://b/.page.html.staging/_run",
+        "gs://b/counts.json",
+    ]
+    assert tried("", "--runner=DataflowRunner", "--dry_run=True") == []
+
+
 def test_what_became_of_a_table_is_not_known_where_a_run_is_interrupted(tmp_path, capfd):
     """A statement that has been sent may be carried out all the same."""
 

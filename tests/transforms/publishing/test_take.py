@@ -1,16 +1,18 @@
 """Pipelines whose outputs no command has prepared: two of them into one output, and what is left."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 
 from tests.support.cli import output_bytes
+from tests.support.emulators import FORBIDDEN
 from tests.support.metrics import metrics, write
 from transforms import WriteMetrics
 from transforms.errors import OutputError
-from transforms.publishing.publish import PreparedOutputs
+from transforms.publishing.publish import PreparedOutputs, store_of
 from transforms.publishing.take import Outputs, run_of
 from transforms.writing import write as writing
 
@@ -53,6 +55,30 @@ def test_a_run_of_a_command_is_not_disturbed(tmp_path):
         assert sorted(os.listdir(tmp_path / ".out.staging")) == ["_run", "one"]
     assert output_bytes(Path(output)) == files
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("file", "file: is a file; name a directory"),
+        ("file/out", "file/out: can't be written: Not a directory"),
+        (".", "is the working directory, which can't be replaced; name a directory in it"),
+        ("gs://bucket", "gs://bucket: is a whole bucket; name a directory in it"),
+        ("s4://x/out", "s4://x/out: can't be written: no such filesystem here"),
+    ],
+)
+def test_an_output_that_can_not_be_written(output, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=f"{re.escape(said)}$"):
+        store_of(output, "one").take()
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.service
+def test_a_store_that_may_not_be_written(storage):
+    with pytest.raises(OutputError, match="/out: can't be written: permission denied: "):
+        store_of(f"gs://{FORBIDDEN}/out", "one").take()
 
 
 def test_a_run_that_fails_leaves_its_files_to_the_next(tmp_path, monkeypatch):
