@@ -162,7 +162,8 @@ class LocalDirectory:
 
     def release(self) -> None:
         """Removes what is left beside the output, unless another run has taken it since."""
-        with contextlib.suppress(OutputError), self._keep_own():
+        # All is published by then. What can't be removed now, the next run removes.
+        with contextlib.suppress(OutputError, OSError), self._keep_own():
             self._remove_staging()
 
     @contextlib.contextmanager

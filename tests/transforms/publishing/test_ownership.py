@@ -139,6 +139,16 @@ def test_runs_that_no_command_has_prepared(output):
     assert output_bytes(output) == NEXT | USERS
 
 
+def test_what_can_not_be_released_is_left_to_the_next_run(output):
+    """All is published by then, and no reason to fail."""
+    taken_by(output, "one")
+    name = output.parent / ".out.staging" / "_run"
+    name.unlink()
+    name.mkdir()
+    release(output, "one")
+    assert name.is_dir()
+
+
 def test_three_runs(output):
     left_behind(output, NEW, "one")
     left_behind(output, NEXT, "two")
