@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.json_columns import columns_of_lines, may_have_pages
+from transforms.reading.formats.json_columns import decode_lines, may_have_pages
 from transforms.reading.formats.json_framing import Framed, frame
 from transforms.reading.formats.json_lines import JSON_LINES
 from transforms.reading.formats.json_values import (
@@ -85,10 +85,11 @@ def _decode(framed: Framed, first: int, names: Sequence[str]) -> RawBatch:
     """The rows of values, the first of which has a number."""
     if framed.columns is not None:
         return batch_of_arrays(_values(framed.lines), framed.columns, first, names)
-    count = framed.lines.count(b"\n")
-    columns = columns_of_lines(framed.lines, count, names)
-    if columns is not None:
-        return RawBatch(columns, count, counted(lambda: first, count))
+    decoded = decode_lines(framed.lines, names)
+    if decoded is not None:
+        return RawBatch(
+            decoded.columns, decoded.num_lines, counted(lambda: first, decoded.num_lines)
+        )
     pages: Counts = {}
     values = _values(framed.lines)
     rows = enumerate(values if framed.are_rows else rows_in(values, pages), first)

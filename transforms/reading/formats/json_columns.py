@@ -1,4 +1,4 @@
-"""JSON as whole columns, by Polars; of lines, and of texts in a column. Pure; no Beam."""
+"""JSON as whole columns, by layout or by Polars; of lines, and of texts in a column. Pure; no Beam."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.reading.formats.json_by_layout import Decoded, decode_by_layout
 from transforms.reading.formats.json_values import (
     KEYS_OF_PAGES,
     batch_of,
@@ -15,6 +16,7 @@ from transforms.reading.formats.json_values import (
     parse,
     value_of,
 )
+from transforms.reading.formats.lines import count_lines
 from transforms.reading.formats.parts import leading_parts, look_up
 
 # Importing Polars takes a while; files of CSV and Parquet do without.
@@ -22,16 +24,18 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def columns_of_lines(
-    block: bytes, num_lines: int, names: Sequence[str]
-) -> dict[str, pa.Array] | None:
+def decode_lines(block: bytes, names: Sequence[str]) -> Decoded | None:
     """The columns of a block of lines, of which every one is a plain row; None for any other block.
 
     Args:
       block: whole lines.
-      num_lines: how many.
       names: the columns that are asked for, nested ones with dots; one that no row has is left out.
     """
+    return decode_by_layout(block, names) or decode_by_polars(block, names)
+
+
+def decode_by_polars(block: bytes, names: Sequence[str]) -> Decoded | None:
+    """The same, whatever the layouts of the lines."""
     import polars as pl
 
     request = _request(block, names)
@@ -42,7 +46,7 @@ def columns_of_lines(
         frame = pl.read_ndjson(block, schema=request.schema or {"": pl.String()})
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    if frame.height != num_lines:
+    if frame.height != count_lines(block):
         return None
     columns = {}
     for name in request.names:
@@ -65,7 +69,7 @@ def columns_of_lines(
             # Among the values may be a whole number that a float does not hold.
             return None
         columns[name] = column
-    return columns
+    return Decoded(frame.height, columns)
 
 
 def columns_of_texts(texts: pa.Array, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -78,9 +82,9 @@ def columns_of_texts(texts: pa.Array, names: Sequence[str]) -> dict[str, pa.Arra
     plain = pc.starts_with(pc.utf8_ltrim_whitespace(texts), "{")
     lines = pc.if_else(plain, pc.replace_substring_regex(texts, "[\r\n]", " "), "{}")
     block = "\n".join([*lines.to_pylist(), ""]).encode()
-    columns = columns_of_lines(block, len(texts), names) if len(texts) else {}
-    if columns is not None:
-        return columns
+    decoded = decode_lines(block, names) if len(texts) else Decoded(0, {})
+    if decoded is not None:
+        return decoded.columns
     rows: list[tuple[int, Any]] = []
     for number, line in enumerate(lines.to_pylist()):
         try:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
-from transforms.reading.formats.json_columns import columns_of_lines
+from transforms.reading.formats.json_columns import decode_lines
 from transforms.reading.formats.json_values import batch_of, names_of, rows_in, value_of
 from transforms.reading.formats.lines import count_lines, line_part
 from transforms.reading.formats.parts import (
@@ -53,23 +53,42 @@ def _slowly(block: bytes, first: int, names: Sequence[str]) -> RawBatch:
     return batch_of(rows, names, malformed, pages)
 
 
+class _LineCount:
+    """The number of lines of a block. They are counted if it is asked for before they are decoded."""
+
+    def __init__(self, block: bytes):
+        self._block: bytes | None = block
+        self._count = 0
+
+    def tell(self, count: int) -> None:
+        """Says how many they are, so that the block need not be kept."""
+        self._count = count
+        self._block = None
+
+    def __call__(self) -> int:
+        # Another thread may tell it meanwhile.
+        block = self._block
+        return self._count if block is None else count_lines(block)
+
+
 def _read_lines(open_file: Open, part: Part, names: Sequence[str]) -> Iterator[Decode]:
     with open_file() as file:
         blocks, first_line = line_part(open_file, file, part)
         counter = RowCounter(first_line)
         for block in blocks:
             block = block.removeprefix(codecs.BOM_UTF8)
-            count = count_lines(block)
-            yield functools.partial(_decode_lines, block, count, counter.advance(count), names)
+            count = _LineCount(block)
+            yield functools.partial(_decode, block, count, counter.advance(count), names)
 
 
-def _decode_lines(
-    block: bytes, count: int, first: Callable[[], int], names: Sequence[str]
+def _decode(
+    block: bytes, count: _LineCount, first: Callable[[], int], names: Sequence[str]
 ) -> RawBatch:
-    columns = columns_of_lines(block, count, names)
-    if columns is None:
+    decoded = decode_lines(block, names)
+    count.tell(decoded.num_lines if decoded else count_lines(block))
+    if decoded is None:
         return _slowly(block, first(), names)
-    return RawBatch(columns, count, counted(first, count))
+    return RawBatch(decoded.columns, decoded.num_lines, counted(first, decoded.num_lines))
 
 
 JSON_LINES = Format(

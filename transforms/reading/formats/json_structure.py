@@ -33,9 +33,7 @@ def structure_of(text: bytes) -> Structure:
     places = np.flatnonzero(np.frombuffer(text.translate(_IS_STRUCTURAL), bool))
     is_quote = data[places] == QUOTE
     if b"\\" in text:
-        escaped = np.zeros(len(places), bool)
-        quotes = places[is_quote]
-        escaped[is_quote] = _is_escaped(data, quotes)
+        escaped = is_quote & np.isin(places - 1, escapes_in(data))
         places, is_quote = places[~escaped], is_quote[~escaped]
     # Whether the number of quotes so far is even, which a number of eight bits tells as well.
     outside = (np.cumsum(is_quote, dtype=np.uint8) & 1 == 0) & ~is_quote
@@ -44,12 +42,18 @@ def structure_of(text: bytes) -> Structure:
     return Structure(places, marks, np.cumsum(_DEPTH[marks], dtype=np.int32))
 
 
-def _is_escaped(data: np.ndarray, quotes: np.ndarray) -> np.ndarray:
-    """Whether an odd number of backslashes is before each of some quotes."""
-    backslashes = np.flatnonzero(data == BACKSLASH)
-    starts = backslashes[np.diff(backslashes, prepend=-2) != 1]
-    after = (quotes > 0) & (data[quotes - 1] == BACKSLASH)
-    run = np.searchsorted(starts, quotes[after]) - 1
-    escaped = np.zeros(len(quotes), bool)
-    escaped[after] = (quotes[after] - starts[run]) & 1
-    return escaped
+def escapes_in(text: np.ndarray) -> np.ndarray:
+    r"""Where escapes begin, such as `\n` and `\"`.
+
+    Of four backslashes and an `n` the first and the third begin one, and the `n` is a letter:
+
+    >>> escapes_in(np.frombuffer(rb"a\\\\n\n", np.uint8)).tolist()
+    [1, 3, 6]
+
+    Args:
+      text: the bytes of the text.
+    """
+    backslashes = np.flatnonzero(text == BACKSLASH)
+    is_first = np.diff(backslashes, prepend=-2) != 1
+    first_of_run = backslashes[is_first][np.cumsum(is_first) - 1]
+    return backslashes[(backslashes - first_of_run) % 2 == 0]

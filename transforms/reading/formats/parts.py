@@ -131,19 +131,29 @@ class RowCounter:
     """Numbers the rows of a part's batches; the first row's number is found when it is first asked for.
 
     >>> counter = RowCounter(lambda: 100)
-    >>> first, second = counter.advance(3), counter.advance(4)
-    >>> first(), second()
-    (100, 103)
+    >>> first, second = counter.advance(3), counter.advance(lambda: 4)
+    >>> first(), second(), counter.advance(0)()
+    (100, 103, 107)
     """
 
     def __init__(self, first_row: Callable[[], int]):
-        self._first_row, self._before = functools.cache(first_row), 0
+        self._first_row = functools.cache(first_row)
+        self._counts: list[int | Callable[[], int]] = []
 
-    def advance(self, rows: int) -> Callable[[], int]:
-        """Gives a function for the number of the next row, and moves on by so many rows."""
-        before = self._before
-        self._before += rows
-        return lambda: self._first_row() + before
+    def advance(self, rows: int | Callable[[], int]) -> Callable[[], int]:
+        """Gives a function for the number of the next row, and moves on by so many rows.
+
+        Args:
+          rows: how many they are, or what tells it when the number of a later row is asked for.
+        """
+        before = len(self._counts)
+        self._counts.append(rows)
+
+        def next_row() -> int:
+            counts = self._counts[:before]
+            return self._first_row() + sum(one if isinstance(one, int) else one() for one in counts)
+
+        return next_row
 
 
 def already(raw: RawBatch) -> RawBatch:

@@ -11,9 +11,8 @@ from tests.support.files_of_rows import NAMES, NESTED, SAME, lines, rows_of
 from transforms.reading import timestamps, values
 from transforms.reading.columns import RawBatch
 from transforms.reading.embedded import look_into_texts
-from transforms.reading.formats.json_columns import columns_of_lines, columns_of_texts
+from transforms.reading.formats.json_columns import columns_of_texts, decode_lines
 from transforms.reading.formats.json_lines import _slowly
-from transforms.reading.formats.lines import count_lines
 
 SCALARS = st.one_of(
     st.none(),
@@ -68,7 +67,7 @@ ONE_KIND = st.sampled_from(["session_id", "Seq", "EntryTime"]).flatmap(
 @example([{"Seq": 5e-7}, {"Seq": 2.2250738585072014e-308}])
 def test_columns_say_what_the_lines_say(objects):
     block = lines(objects)
-    fast = columns_of_lines(block, count_lines(block), NAMES)
+    fast = decode_lines(block, NAMES)
     if fast is None:
         return
     slow = _slowly(block, 1, NAMES)
@@ -106,7 +105,7 @@ def test_odd_blocks_are_read_line_by_line_or_the_same(text):
     block = text.encode()
     names = ["a", "b.c"]
     slow = _slowly(block, 1, names)
-    fast = columns_of_lines(block, count_lines(block), names)
+    fast = decode_lines(block, names)
     if fast is not None:
         assert slow.malformed == []
         assert rows_of(fast, names) == rows_of(slow.columns, names)
@@ -124,7 +123,7 @@ IN_TEXTS = [
     ids=["flat", "nested", "crlf", "texts"],
 )
 def test_a_plain_block_is_read_as_columns(data):
-    assert columns_of_lines(data, count_lines(data), NAMES) is not None
+    assert decode_lines(data, NAMES) is not None
 
 
 def test_columns_of_texts():
