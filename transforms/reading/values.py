@@ -181,6 +181,9 @@ def to_codes(array: pa.Array) -> pa.DictionaryArray:
 
     A column that is a dictionary array already keeps its codes. Its dictionary may have a text twice.
     """
+    if pa.types.is_string(array.type):
+        # What is said of the few texts of the dictionary need not be said of each row.
+        array = array.dictionary_encode()
     if not pa.types.is_dictionary(array.type):
         return to_text(array).dictionary_encode()
     text = to_text(array.dictionary)

@@ -88,8 +88,7 @@ def _by_one(lines: Lines, layout: Layout) -> _Found | None:
         return None
     fit = _fit(lines, lines.marks.reshape(-1, num_marks), layout)
     # Each line begins where the one before ends.
-    edges = np.append(0, fit.ends)
-    if not fit.fits.all() or (fit.starts != edges[:-1]).any() or edges[-1] != len(lines.block):
+    if not fit.fits.all() or (fit.starts[1:] != fit.ends[:-1]).any():
         return None
     return len(fit.fits), {name: fit.values[place] for name, place in layout.wanted.items()}
 
@@ -112,7 +111,7 @@ def _by_several(lines: Lines, layout: Layout, names: Sequence[str]) -> _Found | 
         num_marks = sum(layout.num_marks)
         some = left[(last_marks - first_marks + 1)[left] == num_marks]
         fit = _fit(lines, lines.marks[first_marks[some][:, None] + np.arange(num_marks)], layout)
-        fits = fit.fits & (fit.starts == starts[some]) & (fit.ends == ends[some])
+        fits = fit.fits & (fit.starts == starts[some])
         for name, place in layout.wanted.items():
             values = found.setdefault(name, _Values.absent(len(starts)))
             for of_all, of_some in zip(values, fit.values[place], strict=True):
@@ -121,8 +120,7 @@ def _by_several(lines: Lines, layout: Layout, names: Sequence[str]) -> _Found | 
         if not len(left):
             return len(starts), found
         following = layout_of(lines.block[starts[left[0]] : ends[left[0]]], names)
-        # A line that does not fit its own layout has a value of none that JSON has.
-        if following is None or following == layout:
+        if following is None:
             return None
         layout = following
     return None
@@ -162,7 +160,6 @@ def _fit(lines: Lines, marks: np.ndarray, layout: Layout) -> _Fit:
         out=places[:, :-1],
         casting="unsafe",
     )
-    np.maximum(places, 0, out=places)
     fits = np.ones(num_lines, bool)
     # From the piece of one line to that of the next.
     texts = [lines.between(edges) for edges in places]
@@ -196,7 +193,7 @@ def _are_whole(texts: pa.StringArray) -> bool:
     """Whether all texts are whole numbers from 0."""
     lengths = lengths_of(texts)
     digits = np.frombuffer(bytes_of(texts), np.uint8) - np.uint8(ord("0"))
-    if (digits > 9).any() or (lengths < 1).any() or (lengths > _MOST_DIGITS).any():
+    if (digits > 9).any() or (lengths > _MOST_DIGITS).any():
         return False
     firsts = digits[np.cumsum(lengths) - lengths]
     return not ((firsts == 0) & (lengths > 1)).any()

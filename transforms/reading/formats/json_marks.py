@@ -4,11 +4,15 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from transforms.reading.formats.json_structure import QUOTE, escapes_in
+from transforms.reading.formats.json_structure import BACKSLASH, QUOTE, escapes_in
 
 # A place is a number of 32 bits.
 _MOST_BYTES = (1 << 31) - 1
+
+# The booleans of a slice stay in the processor's cache.
+_SLICE_BYTES = 1 << 19
 
 _NEWLINE, _BLANK, _U = b"\n u"
 
@@ -46,12 +50,15 @@ class Lines:
         edges[:-1:2], edges[1::2], edges[-1] = starts, ends, len(self.block)
         # Each text is followed by what is between it and the next.
         texts = self.between(edges).view(pa.string())
-        return texts.take(pa.array(np.arange(0, 2 * len(starts), 2)))
+        places = pa.array(np.arange(0, 2 * len(starts), 2, dtype=np.int32))
+        return pc.take(texts, places, boundscheck=False)
 
     def have_escapes(self, starts: np.ndarray, ends: np.ndarray) -> bool:
         """Whether any of the texts has an escape."""
+        if not self.escapes.size:
+            return False
         before, after = np.searchsorted(self.escapes, starts), np.searchsorted(self.escapes, ends)
-        return bool(self.escapes.size) and not np.array_equal(before, after)
+        return not np.array_equal(before, after)
 
 
 def lines_of(block: bytes) -> Lines | None:
@@ -61,10 +68,14 @@ def lines_of(block: bytes) -> Lines | None:
     if len(block) > _MOST_BYTES or not _is_utf8(block):
         return None
     data = np.frombuffer(block, np.uint8)
-    is_mark = data == QUOTE
-    is_mark |= data < _BLANK
+    is_mark, has_escapes = np.empty(len(data), bool), False
+    for start in range(0, len(data), _SLICE_BYTES):
+        some, of_some = data[start : start + _SLICE_BYTES], is_mark[start : start + _SLICE_BYTES]
+        np.equal(some, QUOTE, out=of_some)
+        of_some |= some < _BLANK
+        has_escapes |= bool((some == BACKSLASH).any())
     escapes = np.empty(0, np.int64)
-    if b"\\" in block:
+    if has_escapes:
         escapes = escapes_in(data)
         escaped = data[escapes + 1]
         digits = escapes[escaped == _U][:, None] + np.arange(2, 6)

@@ -7,40 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.files_of_rows import NAMES, NESTED, SAME, lines, rows_of
-from transforms.reading import timestamps, values
-from transforms.reading.columns import RawBatch
-from transforms.reading.embedded import look_into_texts
-from transforms.reading.formats.json_columns import columns_of_texts, decode_lines
-from transforms.reading.formats.json_lines import _slowly
+from tests.support.files_of_rows import NAMES, NESTED, SAME, lines
+from tests.support.json_rows import OBJECTS, assert_says_what_the_lines_say
+from transforms.reading.formats.json_columns import columns_of_texts, decode_by_polars, decode_lines
 
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.integers(-(1 << 70), 1 << 70),
-    st.floats(),
-    st.sampled_from([0.5, 1.0, 1e15, 1e-4, 5e-7, 2.0**53, 2.0**63, -0.0]),
-    st.text(max_size=5),
-    st.sampled_from(["0Mwbb000007MGoT", "Agent", "2024-10-02T12:00:00Z", "\ud800", "1.0"]),
-)
-SENDERS = st.fixed_dictionaries({}, optional={"role": SCALARS, "x": SCALARS})
-OBJECTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "session_id": SCALARS,
-        "relatedRecords": st.lists(st.sampled_from(["0Mwa", "b", "", None]) | SCALARS, max_size=3),
-        "Seq": SCALARS,
-        "sent_at": st.integers(0, 1 << 50) | st.floats(0, 1e13),
-        "EntryTime": SCALARS,
-        "sender": SENDERS | SENDERS.map(json.dumps) | SCALARS,
-        "sender.role": SCALARS,
-        "MessagingSession": st.fixed_dictionaries({}, optional={"Id": st.text(max_size=2)}),
-        "other": st.recursive(
-            SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=3
-        ),
-    },
-)
 ONE_KIND = st.sampled_from(["session_id", "Seq", "EntryTime"]).flatmap(
     lambda key: st.one_of(
         *(
@@ -67,20 +37,8 @@ ONE_KIND = st.sampled_from(["session_id", "Seq", "EntryTime"]).flatmap(
 @example([{"Seq": 5e-7}, {"Seq": 2.2250738585072014e-308}])
 def test_columns_say_what_the_lines_say(objects):
     block = lines(objects)
-    fast = decode_lines(block, NAMES)
-    if fast is None:
-        return
-    slow = _slowly(block, 1, NAMES)
-    assert slow.malformed == []
-    fast = look_into_texts(RawBatch(fast, len(objects), list), NAMES).columns
-    fast = {name: column for name, column in fast.items() if name in NAMES}
-    if not fast:
-        assert all(text is None for column in rows_of(slow.columns).values() for text in column)
-        return
-    assert rows_of(fast) == rows_of(slow.columns)
-    for parse in (timestamps.to_instants, values.to_integers):
-        for name in fast:
-            assert parse(fast[name]).to_pylist() == parse(slow.columns[name]).to_pylist()
+    assert_says_what_the_lines_say(decode_lines(block, NAMES), block)
+    assert_says_what_the_lines_say(decode_by_polars(block, NAMES), block)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +60,9 @@ def test_columns_say_what_the_lines_say(objects):
     ],
 )
 def test_odd_blocks_are_read_line_by_line_or_the_same(text):
-    block = text.encode()
-    names = ["a", "b.c"]
-    slow = _slowly(block, 1, names)
-    fast = decode_lines(block, names)
-    if fast is not None:
-        assert slow.malformed == []
-        assert rows_of(fast, names) == rows_of(slow.columns, names)
+    block, names = text.encode(), ["a", "b.c"]
+    assert_says_what_the_lines_say(decode_lines(block, names), block, names)
+    assert_says_what_the_lines_say(decode_by_polars(block, names), block, names)
 
 
 IN_TEXTS = [
@@ -123,7 +77,7 @@ IN_TEXTS = [
     ids=["flat", "nested", "crlf", "texts"],
 )
 def test_a_plain_block_is_read_as_columns(data):
-    assert decode_lines(data, NAMES) is not None
+    assert decode_by_polars(data, NAMES) is not None
 
 
 def test_columns_of_texts():

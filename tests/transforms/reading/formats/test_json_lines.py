@@ -93,6 +93,23 @@ def test_lines_are_the_same_however_they_are_cut(chosen, part, block, end, ended
     assert found == expected_of_lines(chosen)
 
 
+@given(st.lists(st.sampled_from([GOOD_LINE, b"oops"]), min_size=1, max_size=9), st.randoms())
+def test_rows_are_numbered_in_whatever_order_they_are_decoded(chosen, random):
+    data = b"\n".join(chosen)
+
+    def decoded():
+        (part,) = formats.format_of("f.jsonl").parts(io.BytesIO(data), len(data))
+        pieces = [*json_lines.JSON_LINES.read(lambda: io.BytesIO(data), part, ["message_id"])]
+        random.shuffle(pieces)
+        return [piece() for piece in pieces]
+
+    found = with_sizes(1 << 30, 30, 3, decoded)
+    numbers = [(number, "oops") for raw in found for number, _ in raw.malformed]
+    numbers += [(number, "good") for raw in found for number in raw.rows().tolist()]
+    expected = [(i, "good" if line == GOOD_LINE else "oops") for i, line in enumerate(chosen, 1)]
+    assert sorted(numbers) == expected
+
+
 @pytest.mark.parametrize("broken", [b"", b"oops\n"])
 def test_of_a_key_that_is_there_twice_the_first_counts(broken):
     twice = (
@@ -193,5 +210,5 @@ def test_what_is_only_far_down_a_block_is_found(line):
         texts = {name: values.to_text(array).to_pylist() for name, array in raw.columns.items()}
         return raw.num_rows, {name: text for name, text in texts.items() if any(text)}
 
-    found = json_lines._decode_lines(block, 2_001, lambda: 1, names)
+    found = json_lines._decode(block, json_lines._LineCount(block), lambda: 1, names)
     assert rows(found) == rows(json_lines._slowly(block, 1, names))
