@@ -202,14 +202,15 @@ def _are_whole(texts: pa.StringArray) -> bool:
 def _column(lines: Lines, values: _Values) -> pa.Array | None:
     """The values as a column; None if it can't have them, or one has an escape."""
     texts, bare = values.of_kind(_TEXT), values.of_kind(_BARE)
-    scalars = _scalars(lines.texts(bare.starts, bare.ends))
-    if scalars is None or lines.have_escapes(texts.starts, texts.ends):
+    if lines.have_escapes(texts.starts, texts.ends):
         return None
-    kind, column = _BARE, scalars
-    if texts.kinds.size:
-        if scalars.null_count < len(scalars):
+    kind, column = _TEXT, lines.texts(texts.starts, texts.ends)
+    if bare.kinds.size:
+        scalars = _scalars(lines.texts(bare.starts, bare.ends))
+        if scalars is None or (len(column) and scalars.null_count < len(scalars)):
             return None
-        kind, column = _TEXT, lines.texts(texts.starts, texts.ends)
+        if not len(column):
+            kind, column = _BARE, scalars
     if len(column) == len(values.kinds):
         return column
     there = values.kinds == kind
