@@ -1,7 +1,8 @@
 """Lines of JSON that have few layouts as whole columns, without a value of each line. Pure; no Beam.
 
 A line fits a layout if it has the pieces of the layout, in their order, and a value between any two. It
-is JSON then, and its values are where those of the layout are, so no parser need look at it.
+is JSON then, and its values are where those of the layout are, so no parser need look at it. That takes
+half the time of Polars (docs/performance.md).
 """
 
 from collections.abc import Sequence
@@ -151,7 +152,8 @@ def _fit(lines: Lines, marks: np.ndarray, layout: Layout) -> _Fit:
       layout: the layout.
     """
     num_lines = len(marks)
-    # Where each piece begins in each line; after the last line, where the block ends.
+    # Where each piece begins in each line, as its first mark tells, for between pieces there is no mark.
+    # After the last line, where the block ends.
     places = np.full((len(layout.pieces), num_lines + 1), len(lines.block), np.int32)
     first_marks = np.cumsum([0, *layout.num_marks[:-1]])
     np.subtract(

@@ -1,11 +1,11 @@
 r"""The layout of a line of JSON: what is around its values. Pure; no Beam.
 
-The lines that a program writes are alike but for their values. Here the layout of the first line is four
-pieces, and the second line has the same:
+The lines that a program writes are alike but for their values. Here the layout is four pieces, which both
+lines have:
 
+    1111111  22222222 333333333     44
     {"Id":"m1","Seq":7,"Text":"Hello"}
     {"Id":"m2","Seq":12,"Text":"Hi\n"}
-    11111111  2222222  33333333333  44
 """
 
 import re
