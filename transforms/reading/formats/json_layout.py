@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 from transforms.reading.formats.json_values import KEYS_OF_PAGES, may_be_pages, value_of
 from transforms.reading.formats.parts import leading_parts, look_up
 
+# Each piece takes time of its own, and lines of so many values seldom have the same layout.
+_MOST_VALUES = 256
+
 _TOKEN = re.compile(
     rb"""
-    " (?: [^"\\] | \\. )* " (?P<colon> \s*: )?
+    " [^"\\]* (?: \\. [^"\\]* )* " (?P<colon> \s*: )?
     # The next mark tells where a bare value ends, so no other value may be before it.
     | (?P<bare> [-+.\w]+ ) (?= [\s,\[\]{}]* ["\n] )
     """,
@@ -60,6 +63,13 @@ def layout_of(line: bytes, names: Sequence[str]) -> Layout | None:
     """
     if may_be_pages({key for key in KEYS_OF_PAGES if f'"{key}"'.encode() in line}):
         return None
+    try:
+        # First of all, for in what is no JSON the end of a text may be sought from each of its quotes.
+        is_row = isinstance(value_of(line), dict)
+    except (ValueError, RecursionError):
+        return None
+    if not is_row:
+        return None
     pieces, are_texts, end = [], [], 0
     for token in _TOKEN.finditer(line):
         if token["colon"] is None:
@@ -67,16 +77,13 @@ def layout_of(line: bytes, names: Sequence[str]) -> Layout | None:
             pieces.append(line[end : token.start() + is_text])
             are_texts.append(is_text)
             end = token.end() - is_text
+            if len(pieces) > _MOST_VALUES:
+                return None
     pieces.append(line[end:])
     # Escapes are looked for in values only.
     if any(b"\\" in piece for piece in pieces):
         return None
-    try:
-        value_of(line)
-        row = value_of(_numbered(pieces, are_texts))
-    except (ValueError, RecursionError):
-        return None
-    wanted = _places(row, names, are_texts) if isinstance(row, dict) else None
+    wanted = _places(value_of(_numbered(pieces, are_texts)), names, are_texts)
     if wanted is None:
         return None
     marks = [[mark.start() for mark in _MARK.finditer(piece)] for piece in pieces]

@@ -103,3 +103,14 @@ def test_places_of_wanted_values(line, wanted):
 )
 def test_lines_without_a_layout(line):
     assert layout_of(line.encode() + b"\n", ["Id", "sender.role"]) is None
+
+
+@pytest.mark.parametrize(("values", "has_layout"), [(256, True), (257, False)])
+def test_the_most_values(values, has_layout):
+    row = {f"key{i}": i for i in range(values)}
+    assert (layout_of(json.dumps(row).encode() + b"\n", []) is not None) == has_layout
+
+
+def test_a_long_line_whose_quote_is_never_closed():
+    """Which would take hours if the end of the text were sought from each of its quotes."""
+    assert layout_of(b'{"Id":"' + b'\\"' * 1_000_000 + b"\n", ["Id"]) is None
