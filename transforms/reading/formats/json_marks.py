@@ -22,7 +22,7 @@ _IS_HEX = np.isin(np.arange(256), list(b"0123456789abcdefABCDEF"))
 
 @dataclasses.dataclass(frozen=True)
 class Lines:
-    """Lines of JSON. All text between two neighbours among the marks is without quotes and line ends.
+    """Lines of JSON. Between a mark and the next is no quote that ends a text, and no line end.
 
     Attributes:
       block: the lines; the last one, too, has its line end.
