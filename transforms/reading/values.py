@@ -181,11 +181,10 @@ def to_codes(array: pa.Array) -> pa.DictionaryArray:
 
     A column that is a dictionary array already keeps its codes. Its dictionary may have a text twice.
     """
-    if pa.types.is_string(array.type):
-        # What is said of the few texts of the dictionary need not be said of each row.
-        array = array.dictionary_encode()
     if not pa.types.is_dictionary(array.type):
-        return to_text(array).dictionary_encode()
+        # Which texts are nothing is looked for in the dictionary, which is shorter.
+        text = array if pa.types.is_string(array.type) else to_text(array)
+        array = text.dictionary_encode()
     text = to_text(array.dictionary)
     if text.null_count == 0 and array.type.index_type == pa.int32():
         return pa.DictionaryArray.from_arrays(array.indices, text)

@@ -19,7 +19,11 @@ from transforms.reading.formats.json_marks import Lines, lines_of
 # The bytes of so many lines stay in the processor's cache while they are compared with each piece.
 _LINES_AT_ONCE = 1 << 12
 
-_MOST_LAYOUTS = 8
+# Other blocks are mostly known by their first lines.
+_HEAD_BYTES = 1 << 16
+
+# With more layouts, or where lines are compared with more of them on average, Polars is quicker.
+_MOST_LAYOUTS, _MOST_COMPARED = 4, 1.5
 
 # So many digits are always a whole number of 64 bits.
 _MOST_DIGITS = 18
@@ -41,6 +45,11 @@ def decode_by_layout(block: bytes, names: Sequence[str]) -> Decoded | None:
       block: whole lines.
       names: the columns that are asked for, nested ones with dots; one that no row has is left out.
     """
+    head = block[: block.find(b"\n", _HEAD_BYTES) + 1]
+    return _decode(block, names) if not head or _decode(head, names) else None
+
+
+def _decode(block: bytes, names: Sequence[str]) -> Decoded | None:
     layout = layout_of(block[: block.find(b"\n") + 1] or block + b"\n", names)
     lines = lines_of(block) if layout else None
     if layout is None or lines is None:
@@ -87,7 +96,11 @@ def _by_one(lines: Lines, layout: Layout) -> _Found | None:
     num_marks = sum(layout.num_marks)
     if len(lines.marks) % num_marks:
         return None
-    fit = _fit(lines, lines.marks.reshape(-1, num_marks), layout)
+    first_marks = np.arange(0, len(lines.marks), num_marks)
+    # If it is not so, some of the first lines mostly tell.
+    if not _fit(lines, first_marks[:_LINES_AT_ONCE], layout).fits.all():
+        return None
+    fit = _fit(lines, first_marks, layout)
     # Each line begins where the one before ends.
     if not fit.fits.all() or (fit.starts[1:] != fit.ends[:-1]).any():
         return None
@@ -96,6 +109,8 @@ def _by_one(lines: Lines, layout: Layout) -> _Found | None:
 
 def _by_several(lines: Lines, layout: Layout, names: Sequence[str]) -> _Found | None:
     """The values of lines of several layouts; None if these are too many, or a line has none.
+
+    Lines are compared with a layout if they have as many marks.
 
     Args:
       lines: the lines.
@@ -107,11 +122,14 @@ def _by_several(lines: Lines, layout: Layout, names: Sequence[str]) -> _Found | 
     ends = lines.marks[last_marks] + 1
     starts = np.append(0, ends[:-1])
     found: dict[str, _Values] = {}
-    left = np.arange(len(starts))
+    left, compared = np.arange(len(starts)), 0
     for _ in range(_MOST_LAYOUTS):
         num_marks = sum(layout.num_marks)
         some = left[(last_marks - first_marks + 1)[left] == num_marks]
-        fit = _fit(lines, lines.marks[first_marks[some][:, None] + np.arange(num_marks)], layout)
+        compared += len(some)
+        if compared > _MOST_COMPARED * len(starts):
+            return None
+        fit = _fit(lines, first_marks[some], layout)
         fits = fit.fits & (fit.starts == starts[some])
         for name, place in layout.wanted.items():
             values = found.setdefault(name, _Values.absent(len(starts)))
@@ -143,25 +161,22 @@ class _Fit(NamedTuple):
     values: list[_Values]
 
 
-def _fit(lines: Lines, marks: np.ndarray, layout: Layout) -> _Fit:
+def _fit(lines: Lines, first_marks: np.ndarray, layout: Layout) -> _Fit:
     """How lines fit a layout.
 
     Args:
       lines: has the lines.
-      marks: the marks of each of them, one row for each line; as many as the layout has.
+      first_marks: the number of the first mark of each of them; each has as many as the layout.
       layout: the layout.
     """
-    num_lines = len(marks)
+    num_lines = len(first_marks)
     # Where each piece begins in each line, as its first mark tells, for between pieces there is no mark.
     # After the last line, where the block ends.
     places = np.full((len(layout.pieces), num_lines + 1), len(lines.block), np.int32)
-    first_marks = np.cumsum([0, *layout.num_marks[:-1]])
-    np.subtract(
-        marks[:, first_marks].T,
-        np.array(layout.first_marks)[:, None],
-        out=places[:, :-1],
-        casting="unsafe",
-    )
+    at = 0
+    for row, first, count in zip(places, layout.first_marks, layout.num_marks, strict=True):
+        np.subtract(lines.marks.take(first_marks + at), first, out=row[:-1], casting="unsafe")
+        at += count
     fits = np.ones(num_lines, bool)
     # From the piece of one line to that of the next.
     texts = [lines.between(edges) for edges in places]

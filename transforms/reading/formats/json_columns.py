@@ -19,7 +19,7 @@ from transforms.reading.formats.json_values import (
 from transforms.reading.formats.lines import count_lines
 from transforms.reading.formats.parts import leading_parts, look_up
 
-# Importing Polars takes a while; files of CSV and Parquet do without.
+# Importing Polars takes a while; files of CSV and Parquet do without, and JSON of few layouts.
 if TYPE_CHECKING:
     import polars as pl
 

@@ -64,7 +64,7 @@ def layout_of(line: bytes, names: Sequence[str]) -> Layout | None:
     if may_be_pages({key for key in KEYS_OF_PAGES if f'"{key}"'.encode() in line}):
         return None
     try:
-        # First of all, for in what is no JSON the end of a text may be sought from each of its quotes.
+        # Where a quote is never closed the search for values would go to the end from each one.
         is_row = isinstance(value_of(line), dict)
     except (ValueError, RecursionError):
         return None

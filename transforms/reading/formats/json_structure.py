@@ -33,7 +33,9 @@ def structure_of(text: bytes) -> Structure:
     places = np.flatnonzero(np.frombuffer(text.translate(_IS_STRUCTURAL), bool))
     is_quote = data[places] == QUOTE
     if b"\\" in text:
-        escaped = is_quote & np.isin(places - 1, escapes_in(data))
+        is_escaped = np.zeros(len(data) + 1, bool)
+        is_escaped[escapes_in(data) + 1] = True
+        escaped = is_quote & is_escaped[places]
         places, is_quote = places[~escaped], is_quote[~escaped]
     # Whether the number of quotes so far is even, which a number of eight bits tells as well.
     outside = (np.cumsum(is_quote, dtype=np.uint8) & 1 == 0) & ~is_quote

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,13 +28,24 @@ def outside(text):
 
 
 @given(
-    st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=9)
+    st.recursive(
+        TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=9
+    ),
+    st.integers(0, 50),
 )
-def test_each_bracket_and_comma(value):
+def test_each_bracket_and_comma(value, cut):
+    """Of a text that may end anywhere, also within an escape."""
     text = json.dumps(value)
+    text = text[: max(0, len(text) - cut)]
     places, marks, depths = structure_of(text.encode())
     found = zip(places.tolist(), bytes(marks).decode(), depths.tolist(), strict=True)
     assert list(found) == outside(text)
+
+
+@pytest.mark.parametrize("text", ['"\\', '["a\\', '["a", "\\"\\'])
+def test_a_text_that_ends_in_an_escape(text):
+    places, _, _ = structure_of(text.encode())
+    assert places.tolist() == [place for place, _, _ in outside(text)]
 
 
 def test_nothing():
