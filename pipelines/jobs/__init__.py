@@ -13,8 +13,8 @@ logging.basicConfig(level=logging.ERROR)
 gc.set_threshold(200_000, 50, 100)
 
 # Beam does without these if they are not there: the client of MongoDB, and its own transforms for
-# BigQuery and Pub/Sub, which no job has. They are a sixth of the time of a small run, and can be imported
-# later.
+# BigQuery and Pub/Sub, which no job has. They are a twelfth of the time of a small run, and can be
+# imported later.
 _LEFT_OUT = {"bson", "apache_beam.io.gcp.bigquery"} - sys.modules.keys()
 sys.modules.update(dict.fromkeys(_LEFT_OUT))  # type: ignore[arg-type]
 try:
