@@ -53,7 +53,7 @@ class LocalDirectory:
         self._target = os.path.realpath(output)
         self._hidden, self._staging = hidden_of(output), staging_of(output, run)
         self._lock: int | None = None
-        self._inode_before: int | None = None
+        self._before: object = None
 
     def prepare(self) -> None:
         """Makes an empty staging directory and locks it, until `discard`.
@@ -71,7 +71,7 @@ class LocalDirectory:
                 os.makedirs(self._staging)
                 self._take_lock()
                 take(self._hidden, self._run)
-            self._inode_before = _inode_of(self._target)
+            self._before = self._state()
         except BlockingIOError:
             raise OutputError(
                 f"{self.output}: another run is writing it; wait for its end"
@@ -111,9 +111,12 @@ class LocalDirectory:
         if self._lock is not None:
             return
         descriptor = os.open(self._hidden, os.O_RDONLY)
-        if not try_lock(descriptor):
+        try:
+            if not try_lock(descriptor):
+                raise BlockingIOError
+        except BaseException:
             os.close(descriptor)
-            raise BlockingIOError
+            raise
         self._lock = descriptor
 
     def _remove_staging(self) -> None:
@@ -224,7 +227,11 @@ class LocalDirectory:
         with contextlib.suppress(OSError):
             recover(self._target)
         self._remove_staging()
-        return "as it was" if _inode_of(self._target) == self._inode_before else "published"
+        return "as it was" if self._state() == self._before else "published"
+
+    def _state(self) -> object:
+        """What each publication changes."""
+        return _inode_of(self._target)
 
 
 def _inode_of(target: str) -> int | None:

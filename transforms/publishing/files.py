@@ -13,7 +13,6 @@ from transforms.errors import OutputError
 from transforms.files import last_updated
 from transforms.publishing.directories import LocalDirectory
 from transforms.publishing.object_stores import ObjectStore
-from transforms.publishing.staging import Fate
 
 
 class LocalFile(LocalDirectory):
@@ -23,22 +22,8 @@ class LocalFile(LocalDirectory):
         if os.path.isdir(self._target):
             raise OutputError(f"{self.output}: is a directory; name a file")
 
-    def prepare(self) -> None:
-        """Keeps other runs off the file, until `discard`.
-
-        Raises:
-          OutputError: the file can't be written, or another run has it.
-        """
-        super().prepare()
-        self._before = self._state()
-
-    def discard(self) -> Fate:
-        """Lets other runs in; returns what became of the file."""
-        super().discard()
-        return "as it was" if self._state() == self._before else "published"
-
-    def _state(self) -> tuple[int, int] | None:
-        """What each writing of the file changes; an inode alone may be used again."""
+    def _state(self) -> object:
+        # An inode alone may be used again.
         if not os.path.exists(self._target):
             return None
         found = os.stat(self._target)

@@ -114,19 +114,27 @@ class PreparedOutputs:
         self.fates: dict[str, Fate] = {}
         self._run = run
         self._makers = dict.fromkeys(outputs, store_of) | dict.fromkeys(files, file_of)
-        self._prepared: list[str] = []
+        self._prepared: dict[str, Store] = {}
 
     def __enter__(self) -> "PreparedOutputs":
         try:
             for output, make in self._makers.items():
-                store = make(output, self._run)
-                store.prepare()
-                self._of_this_process[staging_of(output, self._run)] = store
-                self._prepared.append(output)
+                self._prepare(output, make(output, self._run))
         except BaseException:
             self._discard()
             raise
         return self
+
+    def _prepare(self, output: str, store: Store) -> None:
+        # First of all, so that it is discarded if an interrupt comes once it has been prepared.
+        self._prepared[output] = store
+        try:
+            store.prepare()
+        except BaseException:
+            # The store has given up by itself what it had begun.
+            del self._prepared[output]
+            raise
+        self._of_this_process[staging_of(output, self._run)] = store
 
     def __exit__(
         self,
@@ -145,8 +153,9 @@ class PreparedOutputs:
 
     def _discard(self) -> None:
         while self._prepared:
-            output = self._prepared.pop(0)
-            self.fates[output] = self._of_this_process.pop(staging_of(output, self._run)).discard()
+            output = next(iter(self._prepared))
+            self._of_this_process.pop(staging_of(output, self._run), None)
+            self.fates[output] = self._prepared.pop(output).discard()
 
     @classmethod
     def find(cls, output: str, run: str) -> Store | None:

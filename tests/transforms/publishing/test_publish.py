@@ -9,6 +9,7 @@ from tests.support.cli import output_bytes
 from tests.support.publishing import NEW, OLD, RUN, USERS, publish_files, put, run, stage
 from transforms.errors import OutputError
 from transforms.publishing import directories
+from transforms.publishing import publish as publish_module
 from transforms.publishing.directories import LocalDirectory
 from transforms.publishing.object_stores import ObjectStore
 from transforms.publishing.publish import PreparedOutputs, store_of
@@ -89,19 +90,32 @@ def test_those_that_are_prepared_are_discarded_if_one_can_not_be(output, tmp_pat
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_interrupted_while_outputs_are_prepared(number, output, tmp_path, monkeypatch):
-    """At the first output or the second, whose staging directory is there and locked."""
-    left = number
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (directories, "try_lock"),
+        (directories, "recover"),
+        (directories, "take"),
+        (publish_module, "staging_of"),
+    ],
+)
+def test_interrupted_while_outputs_are_prepared(
+    module, function, number, output, tmp_path, monkeypatch
+):
+    """After a step of the first time or the second: an output may be locked, taken, or all prepared."""
+    left, before = number, getattr(module, function)
 
-    def interrupted(target: str) -> None:
+    def interrupted(*args: object) -> object:
         nonlocal left
+        done = before(*args)
         left -= 1
         if not left:
             raise KeyboardInterrupt
+        return done
 
     prepared = PreparedOutputs([str(output), str(tmp_path / "other")], RUN)
     with monkeypatch.context() as patch:
-        patch.setattr(directories, "recover", interrupted)
+        patch.setattr(module, function, interrupted)
         with pytest.raises(KeyboardInterrupt), prepared:
             pytest.fail("was prepared")
     assert os.listdir(tmp_path) == ["out"]
