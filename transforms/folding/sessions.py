@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.batches import SESSIONS, Counts, add_count
+from transforms.batches import Counts, add_count
 from transforms.instants import DAY_US, date_of_day
 from transforms.keying.sharding import shards_of
+from transforms.keying.snapshots import newest_snapshots
 from transforms.plumbing.dictionaries import one_batch
 from transforms.policy import Policy
-from transforms.snapshots import newest_snapshots
 
 SAMPLED = 1 << 10
 """One session in so many is looked at to find where files are cut."""
@@ -46,7 +46,7 @@ def sample_sessions(sessions: pa.RecordBatch, policy: Policy) -> Iterator[Sample
 def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) -> pa.RecordBatch:
     """Selects the sessions that get records: newest snapshot, not deleted, closed, eligible, in range.
 
-    `snapshots.newest_snapshots` says which is the newest.
+    `keying.snapshots.newest_snapshots` says which is the newest.
 
     Args:
       sessions: of layout `batches.SESSIONS`, in any order, a row per snapshot.
@@ -59,14 +59,14 @@ def select_sessions(sessions: pa.RecordBatch, policy: Policy, counts: Counts) ->
     """
     table = pa.Table.from_batches([sessions])
     table = table.set_column(0, "session_id", table.column(0).cast(pa.string()))
-    newest = newest_snapshots(table).combine_chunks()
+    newest = newest_snapshots(table)
     add_count(counts, "sessions_superseded", len(table) - len(newest))
     kept = np.ones(len(newest), bool)
     for fate, condition in conditions(policy):
-        met = condition(newest).fill_null(False).to_numpy()
+        met = condition(table).fill_null(False).take(newest).to_numpy()
         add_count(counts, f"sessions_{fate}", np.count_nonzero(kept & ~met))
         kept &= met
-    return one_batch(newest.filter(pa.array(kept)))
+    return one_batch(table.take(newest.filter(pa.array(kept))))
 
 
 Condition = Callable[[pa.Table], pa.ChunkedArray]
@@ -105,8 +105,3 @@ def conditions(policy: Policy) -> list[tuple[str, Condition]]:
 
 def _compared(compare: Any, column: str, bound: int, table: pa.Table) -> pa.ChunkedArray:
     return compare(table[column], bound)
-
-
-def concat_sessions(sessions: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Puts all sessions into one batch of layout `SESSIONS`, with one dictionary of ids."""
-    return one_batch(pa.Table.from_batches(sessions, SESSIONS))

@@ -12,8 +12,10 @@ from transforms.folding import summaries
 from transforms.folding.checks import WITHOUT_MESSAGES, count_agreement, count_outside
 from transforms.folding.messages import find_duplicates, gather_messages, is_late, order_messages
 from transforms.folding.metrics import values_of
-from transforms.folding.sessions import concat_sessions, select_sessions
+from transforms.folding.sessions import select_sessions
 from transforms.folding.turns import Int64s, Messages, fold
+from transforms.keying.sharding import concat_sessions
+from transforms.plumbing.dictionaries import one_batch
 from transforms.policy import Policy
 
 
@@ -84,14 +86,14 @@ def order_shard(batches: Sequence[pa.RecordBatch], policy: Policy, counts: Count
     """Selects the sessions of a shard, orders and deduplicates their messages.
 
     Args:
-      batches: all messages (whole or narrowed) and all sessions of the shard, in any order; batches
-        of another kind are passed over.
+      batches: all messages and all sessions of the shard, whole or narrowed, in any order; batches of
+        another kind are passed over.
       policy: which sessions, and the lead; nothing else of it is used.
       counts: the fates of messages and sessions that are left out are added, and the messages outside
         of their session.
     """
     of_messages = [batch for batch in batches if kind_of(batch) == "messages"]
-    sessions = concat_sessions([batch for batch in batches if kind_of(batch) == "sessions"])
+    sessions = one_batch(concat_sessions(b for b in batches if kind_of(b) == "sessions"))
     chosen = select_sessions(sessions, policy, counts)
     ids = chosen.column("session_id").cast(pa.string())
     known = sessions.column("session_id").dictionary

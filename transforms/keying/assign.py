@@ -10,7 +10,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from transforms.batches import kind_of
 from transforms.collections import COUNTS, Batches
-from transforms.keying.conversations import assign_shard, by_conversation
+from transforms.keying.conversations import assign_shard, by_conversation, of_conversations
 from transforms.keying.key import SplitByShard, number_of_shards
 from transforms.keying.sharding import narrow
 from transforms.plumbing.coders import RecordBatchCoder
@@ -51,11 +51,11 @@ class AssignSessions(beam.PTransform):
         waiting = inputs.batches | "AnyUnassigned" >> beam.FlatMap(_number_unassigned)
         sessions = (
             inputs.batches
-            # Before the step that waits: what it waits with is kept, and messages are far more.
-            | "OnlySessions" >> beam.Filter(lambda batch: kind_of(batch) == "sessions")
+            # Before the step that waits, for what it waits with is kept.
+            | "OfConversations" >> beam.FlatMap(_of_conversations)
             | "IfUnassigned" >> beam.FlatMap(_if_any, beam.pvalue.AsIter(waiting))
             | "KeySessions"
-            >> beam.ParDo(SplitByShard(by_conversation), shards).with_output_types(
+            >> beam.ParDo(SplitByShard(_by_conversation), shards).with_output_types(
                 tuple[int, bytes]
             )
         )
@@ -75,8 +75,19 @@ def _number_unassigned(batch: pa.RecordBatch) -> Iterable[int]:
     return [len(batch)] if kind_of(batch) == "unassigned" else []
 
 
+def _of_conversations(batch: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
+    if kind_of(batch) != "sessions":
+        return []
+    found = of_conversations(batch)
+    return [narrow(found)] if len(found) else []
+
+
 def _if_any(batch: pa.RecordBatch, unassigned: Iterable[int]) -> Iterable[pa.RecordBatch]:
     return [batch] if any(unassigned) else []
+
+
+def _by_conversation(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return narrow(by_conversation(batch))
 
 
 def _unassigned(batch: pa.RecordBatch) -> pa.RecordBatch | None:

@@ -29,15 +29,16 @@ from transforms.batches import (
     ID,
     MESSAGES,
     SESSION_ID_PREFIX,
+    SESSIONS,
     Counts,
     add_count,
     kind_of,
 )
 from transforms.ids import comparable
 from transforms.instants import end_of_second
-from transforms.keying.sharding import concat_message_ids, sequences_of
-from transforms.plumbing.dictionaries import numbers_of
-from transforms.snapshots import newest_snapshots
+from transforms.keying.sharding import concat_message_ids, concat_sessions, sequences_of
+from transforms.keying.snapshots import newest_snapshots
+from transforms.plumbing.dictionaries import numbers_of, one_batch
 
 Int64s = NDArray[np.int64]
 
@@ -47,7 +48,28 @@ IN_TIME, AS_OPENING, AS_LATE, TO_NONE = range(len(HOW))
 KEY = "key"
 """The column by which sessions are keyed: an id of the conversation, or the session's own."""
 
+_KEYED = pa.schema(
+    [
+        pa.field(KEY, ID, nullable=False),
+        *(f.with_type(pa.string()) if f.name == "session_id" else f for f in SESSIONS),
+    ]
+)
+
 _EVER, _NEVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
+
+def of_conversations(sessions: pa.RecordBatch) -> pa.RecordBatch:
+    """The sessions with any id that a message may have for their conversation; see `by_conversation`.
+
+    Args:
+      sessions: of layout `batches.SESSIONS`.
+    """
+    session_id = sessions.column("session_id")
+    own = pc.invert(pc.starts_with(session_id.dictionary, SESSION_ID_PREFIX))
+    found = own.take(session_id.indices)
+    for column in ("conversation_id", "conversation_identifier"):
+        found = pc.or_(found, sessions.column(column).is_valid())
+    return sessions.filter(found)
 
 
 def by_conversation(sessions: pa.RecordBatch) -> pa.RecordBatch:
@@ -64,12 +86,13 @@ def by_conversation(sessions: pa.RecordBatch) -> pa.RecordBatch:
     session.
 
     Args:
-      sessions: of layout `batches.SESSIONS`.
+      sessions: of layout `batches.SESSIONS`, whole or narrowed.
 
     Returns:
-      A batch whose first column is `key`, a dictionary; the others are those of `sessions`, with the ids
-      as plain texts.
+      A batch whose first column is `key`, a dictionary; the others are those of `batches.SESSIONS`, with
+      the ids as plain texts.
     """
+    sessions = one_batch(concat_sessions([sessions]))
     session_id = sessions.column("session_id").cast(pa.string())
     # A dictionary would go whole with each piece that the batch is cut into.
     place = sessions.schema.get_field_index("session_id")
@@ -81,10 +104,7 @@ def by_conversation(sessions: pa.RecordBatch) -> pa.RecordBatch:
     rows = [np.flatnonzero(column.is_valid()) for column in found]
     keys = pa.concat_arrays([comparable(found[0].drop_null()), *(c.drop_null() for c in found[1:])])
     taken = sessions.take(pa.array(np.concatenate(rows)))
-    return pa.RecordBatch.from_arrays(
-        [keys.dictionary_encode(), *taken.columns],
-        schema=pa.schema([pa.field(KEY, ID, nullable=False), *sessions.schema]),
-    )
+    return pa.RecordBatch.from_arrays([keys.dictionary_encode(), *taken.columns], schema=_KEYED)
 
 
 class Spans(NamedTuple):
@@ -189,7 +209,7 @@ def assign_shard(
 
     Args:
       batches: all messages (of layout `batches.UNASSIGNED`, whole or narrowed) and all sessions
-        (`by_conversation`) of these conversations, in any order.
+        (`by_conversation`, whole or narrowed) of these conversations, in any order.
       lead_us: as for `find_sessions`.
 
     Returns:
@@ -248,9 +268,9 @@ def _spans_of(sessions: Sequence[pa.RecordBatch]) -> tuple[pa.Array, pa.Array, S
             pa.array([], pa.string()),
             Spans(np.zeros(1, np.int64), nothing, nothing),
         )
-    table = pa.Table.from_batches(sessions)
+    table = concat_sessions(sessions, _KEYED)
     table = table.set_column(0, KEY, table.column(KEY).cast(pa.string()))
-    newest = newest_snapshots(table, (KEY, "session_id"))
+    newest = table.take(newest_snapshots(table, (KEY, "session_id")))
     newest = newest.filter(pc.invert(newest["deleted"])).combine_chunks()
     encoded = newest[KEY].combine_chunks().dictionary_encode()
     begins_us = _known(pc.coalesce(newest["started_at_us"], newest["created_at_us"]), _EVER)

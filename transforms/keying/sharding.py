@@ -1,13 +1,13 @@
 """Which shard a session belongs to. Pure functions over Arrow batches; no Beam."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from transforms.batches import NO_SEQUENCE, kind_of
+from transforms.batches import NO_SEQUENCE, SESSIONS, kind_of
 from transforms.plumbing import texts
 
 SHARD_BYTES = 96 << 20
@@ -39,9 +39,10 @@ def shards_of(session_ids: pa.Array, shards: int) -> NDArray[np.int64]:
 
 
 def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Drops the bytes of messages that the fold can do without, for a shuffle copies each byte.
+    """Drops the bytes of messages and sessions that the fold can do without: a shuffle copies each byte.
 
-    Message ids that are all UUIDs are packed to 16 bytes, and a sequence that no message has is left out:
+    Of sessions, columns that are null in every row are left out; `concat_sessions` puts them back. Ids
+    of messages that are all UUIDs are packed to 16 bytes, and a sequence that no message has is left out:
 
         session_id   message_id                              sent_at_us   sequence      sender
         dictionary   36 characters and an offset of 4        8            8             1 byte
@@ -51,10 +52,16 @@ def narrow(batch: pa.RecordBatch) -> pa.RecordBatch:
     `texts.pack_uuids` says what packing the ids gains.
 
     Args:
-      batch: messages (layout `MESSAGES` or `UNASSIGNED`), or a batch of another kind, which is given
-        back as it is.
+      batch: messages (layout `MESSAGES` or `UNASSIGNED`), sessions (layout `SESSIONS`), or a batch of
+        another kind, which is given back as it is.
     """
-    if kind_of(batch) not in ("messages", "unassigned"):
+    kind = kind_of(batch)
+    if kind == "sessions":
+        columns = zip(batch.schema, batch.columns, strict=True)
+        return batch.select(
+            [field.name for field, c in columns if not field.nullable or c.null_count < len(c)]
+        )
+    if kind not in ("messages", "unassigned"):
         return batch
     if (
         "sequence" in batch.schema.names
@@ -86,6 +93,12 @@ def concat_message_ids(batches: Sequence[pa.RecordBatch]) -> pa.Array:
             for column in columns
         ]
     return pa.concat_arrays(columns)
+
+
+def concat_sessions(batches: Iterable[pa.RecordBatch], schema: pa.Schema = SESSIONS) -> pa.Table:
+    """The sessions of batches that may be narrowed, with all columns of their layout."""
+    tables = [pa.Table.from_batches([batch]) for batch in batches]
+    return pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
 
 
 def split_by_shard(batch: pa.RecordBatch, shards: int) -> Iterator[tuple[int, pa.RecordBatch]]:

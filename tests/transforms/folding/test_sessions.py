@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from tests.support.batches import sessions
-from transforms.folding.sessions import concat_sessions, select_sessions
+from transforms.folding.sessions import select_sessions
 from transforms.policy import Policy
 
 S = 1_000_000
@@ -90,10 +90,3 @@ def test_a_newer_snapshot_that_is_open_again_withdraws_the_session():
         {"session_id": "a", "modified_at_us": 2, "status": "Active"},
     ]
     assert ids_selected(*rows) == ([], {"sessions_superseded": 1, "sessions_not_closed": 1})
-
-
-def test_sessions_of_several_batches_have_one_dictionary():
-    batches = [sessions({"session_id": i}, {"session_id": "b"}) for i in "ac"]
-    found = concat_sessions(batches).column("session_id")
-    assert found.to_pylist() == ["a", "b", "c", "b"]
-    assert sorted(found.dictionary.to_pylist()) == ["a", "b", "c"]

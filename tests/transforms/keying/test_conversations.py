@@ -29,6 +29,7 @@ from transforms.keying.conversations import (
     assign_shard,
     by_conversation,
     find_sessions,
+    of_conversations,
 )
 from transforms.keying.sharding import narrow, split_by_shard
 
@@ -242,10 +243,24 @@ def test_a_session_under_each_name_of_its_conversation():
         ("u", "u", 10 * SECOND_US),
     ]
     assert kind_of(batch) == "sessions"
+    assert by_conversation(narrow(batches.sessions(*rows))) == batch
     # One conversation by two names, and a session that has one name twice.
     found = [found_at(5, *rows[:2], conversation=name) for name in ("0dw1", "8a1d", "s", "t")]
     assert found == ["s", "t", "s", "t"]
     assert found_at(5, session("c", 0, 10, conversation_identifier="c")) == "c"
+
+
+def test_sessions_of_conversations():
+    named = {
+        "s": {},
+        "0Mw1": {"conversation_id": "0dw1"},
+        "0Mw2": {"conversation_identifier": "8a1d"},
+        "0Mw3": {},
+    }
+    whole = batches.sessions(*({"session_id": one, **names} for one, names in named.items()))
+    found = of_conversations(whole)
+    assert found.column("session_id").to_pylist() == ["s", "0Mw1", "0Mw2"]
+    assert by_conversation(found) == by_conversation(whole)
 
 
 def test_the_newest_snapshot_of_a_session():

@@ -4,8 +4,16 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.batches import MESSAGES, NO_SEQUENCE, SESSIONS
-from transforms.keying.sharding import SHARD_BYTES, narrow, shards_for, shards_of, split_by_shard
+from tests.support.batches import sessions
+from transforms.batches import MESSAGES, NO_SEQUENCE, SALESFORCE_RECORDS, SESSIONS, kind_of
+from transforms.keying.sharding import (
+    SHARD_BYTES,
+    concat_sessions,
+    narrow,
+    shards_for,
+    shards_of,
+    split_by_shard,
+)
 
 
 def test_shards_follow_the_size():
@@ -61,15 +69,36 @@ def test_a_compact_batch_has_what_the_fold_needs_and_no_more():
     assert found.column("sequence").to_pylist() == [NO_SEQUENCE, 1]
     found = narrow(batch_of([ids[0], "m"], [NO_SEQUENCE] * 2))
     assert found.column("message_id").to_pylist() == [ids[0], "m"]
-    sessions = pa.RecordBatch.from_pylist([], SESSIONS)
-    assert narrow(sessions) is sessions
+
+
+def test_sessions_are_narrowed_and_put_together():
+    first = sessions({"session_id": "a", "conversation_id": "c", "deleted": True})
+    second = sessions({"session_id": "b", "started_at_us": 5}, {"session_id": "a"})
+    of_both = ["session_id", "deleted", "status", "platform_type", "ended_at_us"]
+    pieces = [narrow(first), narrow(second)]
+    assert set(pieces[0].schema.names) == {*of_both, "conversation_id"}
+    assert set(pieces[1].schema.names) == {*of_both, "started_at_us"}
+    for batches in (pieces, [first, pieces[1]], [first, second]):
+        found = concat_sessions(batches)
+        assert found.schema == SESSIONS
+        assert found.to_pylist() == first.to_pylist() + second.to_pylist()
+    assert concat_sessions([]).schema == SESSIONS
+
+
+def test_a_narrowed_batch_without_sessions_is_one_of_sessions():
+    assert kind_of(narrow(sessions())) == "sessions"
+
+
+def test_batches_of_other_kinds_are_not_narrowed():
+    records = pa.RecordBatch.from_pylist([], SALESFORCE_RECORDS)
+    assert narrow(records) is records
 
 
 def test_more_shards_than_a_byte_has_numbers():
     ids = [f"s{i}" for i in range(2000)]
     batch = narrow(batch_of(["m"] * 2000, [NO_SEQUENCE] * 2000))
-    sessions = pa.array(ids).dictionary_encode()
-    batch = batch.set_column(0, batch.schema.field(0), sessions)
+    session_id = pa.array(ids).dictionary_encode()
+    batch = batch.set_column(0, batch.schema.field(0), session_id)
     found = {
         session_id: shard
         for shard, piece in split_by_shard(batch, 1000)

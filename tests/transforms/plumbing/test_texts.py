@@ -1,4 +1,4 @@
-"""Texts by whole arrays: UUIDs to bytes and back, hashes."""
+"""Texts by whole arrays: UUIDs to bytes and back, order, hashes."""
 
 import string
 import uuid
@@ -49,6 +49,17 @@ def test_what_is_no_uuid_in_lower_case_is_left_alone(ids, data, place, character
 )
 def test_other_ids_are_left_alone(ids):
     assert texts.pack_uuids(pa.array(ids, pa.string())) is None
+
+
+TEXTS = st.text(st.sampled_from("aB\0\xff\u20ac"), max_size=12)
+
+
+@given(st.lists(TEXTS | TEXTS.map(lambda text: "0Mwbb000" + text), max_size=20), st.integers(0, 3))
+def test_texts_are_ordered_by_code_point(found, start):
+    array = pa.array(["x"] * start + found, pa.string())[start:]
+    order = texts.order_of(array)
+    assert sorted(order.tolist()) == list(range(len(found)))
+    assert array.take(pa.array(order)).to_pylist() == sorted(found)
 
 
 @pytest.mark.parametrize("letter", "ABCDEF")

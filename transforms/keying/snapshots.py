@@ -8,9 +8,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.batches import SESSIONS
+from transforms.plumbing.dictionaries import one_array
+from transforms.plumbing.texts import order_of
 
 
-def newest_snapshots(sessions: pa.Table, by: Sequence[str] = ("session_id",)) -> pa.Table:
+def newest_snapshots(sessions: pa.Table, by: Sequence[str] = ("session_id",)) -> pa.Array:
     """Of each session the newest snapshot.
 
     The newest snapshot has the newest `modified_at`, else the latest `ended_at`; the rest of the columns
@@ -21,20 +23,22 @@ def newest_snapshots(sessions: pa.Table, by: Sequence[str] = ("session_id",)) ->
       by: the columns that tell one session from another.
 
     Returns:
-      Rows of the same columns, sorted by `by` (by code point), no two with the same values there.
+      Their rows, in the order of `by` (by code point); no two have the same values there.
     """
     order = _sorted_by(sessions, by)
     differ = _differ(sessions.select(by).take(order))
     if differ.all():
-        return sessions.take(order)
+        return order
     keys = [*by, "modified_at_us", "ended_at_us"]
     order = _sorted_by(sessions, [*keys, *(n for n in SESSIONS.names if n not in keys)])
     # Of each session the last row.
-    return sessions.take(order.filter(pa.array(np.append(differ, True))))
+    return order.filter(pa.array(np.append(differ, True)))
 
 
 def _sorted_by(sessions: pa.Table, keys: Sequence[str]) -> pa.Array:
     columns = pa.table([_nulls_least(sessions[key]) for key in keys], keys)
+    if len(keys) == 1:
+        return pa.array(order_of(one_array(columns[0])))
     return pc.sort_indices(columns, [(key, "ascending") for key in keys])
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from transforms.batches import SESSIONS
-from transforms.snapshots import newest_snapshots
+from transforms.keying.snapshots import newest_snapshots
 
 LAYOUT = pa.schema([f.with_type(pa.string()) if f.name == "session_id" else f for f in SESSIONS])
 ROW = {name: None for name in SESSIONS.names} | {
@@ -31,11 +31,13 @@ def table(rows):
     return pa.Table.from_pylist(rows, LAYOUT)
 
 
+def newest_of(snapshots, by=("session_id",)):
+    return snapshots.take(newest_snapshots(snapshots, by))
+
+
 def newest(*rows, by=("session_id",)):
     """The newest snapshots of rows that are given in each order."""
-    found = [
-        newest_snapshots(table(order), by).to_pylist() for order in itertools.permutations(rows)
-    ]
+    found = [newest_of(table(order), by).to_pylist() for order in itertools.permutations(rows)]
     assert all(one == found[0] for one in found)
     return found[0]
 
@@ -67,7 +69,7 @@ def test_the_newer_of_two(older, newer):
 def test_each_session_once_and_sorted():
     ids = ["b", "a", "\u00e9", "ab", "B", ""]
     rows = [ROW | {"session_id": i, "modified_at_us": n} for i in ids for n in (2, 1)]
-    found = newest_snapshots(table(rows)).to_pylist()
+    found = newest_of(table(rows)).to_pylist()
     assert [row["session_id"] for row in found] == ["", "B", "a", "ab", "b", "\u00e9"]
     assert {row["modified_at_us"] for row in found} == {2}
 
@@ -79,7 +81,6 @@ def test_equal_rows_are_one():
 def test_none_and_one():
     assert newest() == []
     assert newest(ROW) == [ROW]
-    assert newest_snapshots(table([])).schema == LAYOUT
 
 
 def test_by_two_columns():
@@ -98,9 +99,9 @@ def test_by_two_columns():
 
 def test_a_table_of_several_pieces():
     rows = [ROW | {"session_id": f"s{n % 7}", "modified_at_us": n % 5} for n in range(70)]
-    whole = newest_snapshots(table(rows))
+    whole = newest_of(table(rows))
     cut = pa.concat_tables(table(rows[start : start + 9]) for start in range(0, 70, 9))
-    assert newest_snapshots(cut).equals(whole)
+    assert newest_of(cut).equals(whole)
     assert [row["modified_at_us"] for row in whole.to_pylist()] == [4] * 7
 
 
@@ -129,6 +130,6 @@ def test_any_order_gives_the_newest(rows, random):
     for row in rows:
         by_id.setdefault(row["session_id"], []).append(row)
     wanted = [max(by_id[session_id], key=rank) for session_id in sorted(by_id)]
-    assert newest_snapshots(table(rows)).to_pylist() == wanted
+    assert newest_of(table(rows)).to_pylist() == wanted
     shuffled = random.sample(rows, len(rows))
-    assert newest_snapshots(table(shuffled)).to_pylist() == wanted
+    assert newest_of(table(shuffled)).to_pylist() == wanted
