@@ -55,7 +55,7 @@ class AssignSessions(beam.PTransform):
             | "OfConversations" >> beam.FlatMap(_of_conversations)
             | "IfUnassigned" >> beam.FlatMap(_if_any, beam.pvalue.AsIter(waiting))
             | "KeySessions"
-            >> beam.ParDo(SplitByShard(_by_conversation), shards).with_output_types(
+            >> beam.ParDo(SplitByShard(by_conversation), shards).with_output_types(
                 tuple[int, bytes]
             )
         )
@@ -86,12 +86,8 @@ def _if_any(batch: pa.RecordBatch, unassigned: Iterable[int]) -> Iterable[pa.Rec
     return [batch] if any(unassigned) else []
 
 
-def _by_conversation(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return narrow(by_conversation(batch))
-
-
 def _unassigned(batch: pa.RecordBatch) -> pa.RecordBatch | None:
-    return narrow(batch) if kind_of(batch) == "unassigned" else None
+    return batch if kind_of(batch) == "unassigned" else None
 
 
 class _AssignShard(OverlappingDoFn):

@@ -32,7 +32,7 @@ def group_by_shard(
 
     Returns:
       PCollection of `(shard, encoded batches)`, each shard that has rows once. The batches, in any
-      order, hold rows of this shard alone, and are encoded by `plumbing.coders.batch_coder`. Messages
+      order, hold rows of this shard alone, and are encoded by `plumbing.coders.batch_coder`. They
       are narrowed (`sharding.narrow`).
     """
     split = beam.ParDo(SplitByShard(_by_session), shards).with_output_types(tuple[int, bytes])
@@ -44,11 +44,11 @@ def group_by_shard(
 
 
 def _by_session(batch: pa.RecordBatch) -> pa.RecordBatch | None:
-    return None if kind_of(batch) == "unassigned" else narrow(batch)
+    return None if kind_of(batch) == "unassigned" else batch
 
 
 class SplitByShard(OverlappingDoFn):
-    """Cuts batches into pieces that each hold the rows of one shard, keyed by shard.
+    """Cuts batches into narrowed pieces that each hold the rows of one shard, keyed by shard.
 
     The pieces are encoded here, side by side; a runner would encode them one after the other.
 
@@ -71,7 +71,7 @@ class SplitByShard(OverlappingDoFn):
         if keyed is None:
             return Done([], {}, {})
         pieces, num_bytes = [], 0
-        for shard, piece in split_by_shard(keyed, shards):
+        for shard, piece in split_by_shard(narrow(keyed), shards):
             pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
             num_bytes += piece.nbytes
         return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})

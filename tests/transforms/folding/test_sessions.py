@@ -37,6 +37,12 @@ def test_closed_is_ended_with_an_end():
     assert ids_selected(*rows) == (["a"], {"sessions_not_closed": 3})
 
 
+def test_a_session_has_one_fate():
+    row = {"deleted": True, "status": "Active", "platform_type": "Standard"}
+    rows = [row | {"session_id": "a"}, row | {"session_id": "b", "deleted": False}]
+    assert ids_selected(*rows) == ([], {"sessions_deleted": 1, "sessions_not_closed": 1})
+
+
 def test_only_enhanced_sessions_are_eligible():
     rows = [{"session_id": "a"}, {"session_id": "b", "platform_type": "Standard"}]
     assert ids_selected(*rows) == (["a"], {"sessions_not_enhanced": 1})

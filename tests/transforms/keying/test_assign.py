@@ -27,6 +27,7 @@ from transforms import (
     ToRows,
 )
 from transforms.batches import BY_TIME, MESSAGES
+from transforms.keying import assign
 from transforms.keying.sharding import SHARD_BYTES
 from transforms.plumbing.counters import STAGES, add_counts
 from transforms.rejects import Reject
@@ -122,6 +123,19 @@ def test_sessions_are_not_keyed_by_conversation_where_each_message_names_its_own
     counters = pipeline.run().metrics().query()["counters"]
     names = {c.key.metric.name for c in counters if c.key.metric.namespace == STAGES}
     assert not {name for name in names if name.startswith("assign_")}
+
+
+def test_only_sessions_that_a_message_may_name_otherwise_wait():
+    """Where what waits is kept, each row counts."""
+    named, others = (
+        batches.sessions({"session_id": "0Mw1", **names}, {"session_id": "0Mw2"})
+        for names in ({"conversation_id": "c"}, {})
+    )
+    (waiting,) = assign._of_conversations(named)
+    assert waiting.column("session_id").to_pylist() == ["0Mw1"]
+    assert "conversation_identifier" not in waiting.schema.names
+    for batch in (others, NAMED, WAITING[0]):
+        assert list(assign._of_conversations(batch)) == []
 
 
 def test_a_conversation_of_many_batches():
