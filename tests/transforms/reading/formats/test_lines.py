@@ -16,7 +16,7 @@ from transforms.reading.formats.lines import (
     read_ahead,
     read_lines,
 )
-from transforms.reading.formats.parts import WHOLE, byte_ranges
+from transforms.reading.formats.parts import WHOLE, Part, byte_ranges
 
 
 def test_a_line_begins_after_a_line_end():
@@ -60,15 +60,28 @@ def test_lines_are_counted_with_a_last_one_that_has_no_end():
     assert [count_lines(block) for block in blocks] == [1, 2, 2, 1, (1 << 20) + 1]
 
 
-@given(st.text("ab\n", max_size=60).map(str.encode), SIZES, SIZES)
-def test_each_line_is_in_one_part_with_its_number(data, part_bytes, block_bytes):
+@pytest.mark.parametrize("reader", [io.BufferedReader, lambda data: data], ids=["local", "other"])
+def test_a_file_that_has_become_shorter_meanwhile(monkeypatch, reader):
+    monkeypatch.setattr(parts, "BLOCK_BYTES", 2)
+    data = io.BytesIO(b"a\nb\nc\nd\n")
+    blocks, _ = line_part(lambda: reader(data), reader(data), Part(0, 8))
+    assert next(blocks) == b"a\n"
+    data.truncate(4)
+    assert list(blocks) == [b"b\n"]
+
+
+@given(st.text("ab\n", max_size=60).map(str.encode), SIZES, SIZES, st.booleans())
+def test_each_line_is_in_one_part_with_its_number(data, part_bytes, block_bytes, is_local):
     def open_file():
-        return io.BytesIO(data)
+        # A file of this machine is read by a `BufferedReader`.
+        return io.BufferedReader(io.BytesIO(data)) if is_local else io.BytesIO(data)
 
     def read(part):
         blocks, first_line = line_part(open_file, open_file(), part)
-        text = b"".join(blocks)
-        return text, first_line()
+        blocks = [*blocks]
+        assert all(block.endswith(b"\n") for block in blocks[:-1])
+        assert all(len(block) <= block_bytes + 60 for block in blocks)
+        return b"".join(blocks), first_line()
 
     def check():
         found = [read(part) for part in byte_ranges(len(data))]
