@@ -5,7 +5,7 @@ is JSON then, and its values are where those of the layout are, so no parser nee
 half the time of Polars (docs/performance.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from transforms.plumbing.texts import bytes_of, lengths_of
 from transforms.reading.formats.json_layout import BARE, Layout, layout_of
 from transforms.reading.formats.json_marks import Lines, lines_of
+from transforms.reading.formats.json_structure import BACKSLASH
 
-# The bytes of so many lines stay in the processor's cache while they are compared with each piece.
+# The bytes of so many lines stay in the processor's cache while they are compared and copied.
 _LINES_AT_ONCE = 1 << 12
 
 # Other blocks are mostly known by their first lines.
@@ -27,8 +28,6 @@ _MOST_LAYOUTS, _MOST_COMPARED = 4, 1.5
 
 # So many digits are always a whole number of 64 bits.
 _MOST_DIGITS = 18
-
-_ABSENT, _TEXT, _BARE = range(3)
 
 
 class Decoded(NamedTuple):
@@ -49,154 +48,183 @@ def decode_by_layout(block: bytes, names: Sequence[str]) -> Decoded | None:
     return _decode(block, names) if not head or _decode(head, names) else None
 
 
+def one_of_each_layout(block: bytes) -> list[bytes] | None:
+    """Of a block of lines that have few layouts the first line of each; None for any other block.
+
+    They have the keys of all lines between them.
+    """
+    found = _find(block, [])
+    return found.first_lines if found else None
+
+
 def _decode(block: bytes, names: Sequence[str]) -> Decoded | None:
+    found = _find(block, names)
+    if found is None:
+        return None
+    columns = {}
+    for name, values in found.values.items():
+        column = _column(values, found)
+        if column is None:
+            return None
+        if column.null_count < found.num_lines:
+            columns[name] = column
+    return Decoded(found.num_lines, columns)
+
+
+class _Values(NamedTuple):
+    """The values of one name in lines of one layout.
+
+    Attributes:
+      lines: the numbers of the lines.
+      texts: what they have; of a bare value, too, the text.
+      are_texts: whether the values are texts; if not they are bare.
+    """
+
+    lines: np.ndarray
+    texts: pa.StringArray
+    are_texts: bool
+
+
+class _Found(NamedTuple):
+    """What is found in a block.
+
+    Attributes:
+      num_lines: how many lines it has.
+      has_escapes: whether there are escapes in it.
+      first_lines: of each layout the first line that has it.
+      values: of each wanted name the values, layout by layout.
+    """
+
+    num_lines: int
+    has_escapes: bool
+    first_lines: list[bytes]
+    values: dict[str, list[_Values]]
+
+    def add(
+        self, layout: Layout, first: bytes, lines: np.ndarray, texts: list[dict[str, pa.Array]]
+    ) -> None:
+        """Adds what lines of one layout have; `texts` are those of `_fit`."""
+        self.first_lines.append(first)
+        for name, place in layout.wanted.items():
+            found = pa.concat_arrays([some[name] for some in texts])
+            values = _Values(lines, found, layout.are_texts[place])
+            self.values.setdefault(name, []).append(values)
+
+
+def _find(block: bytes, names: Sequence[str]) -> _Found | None:
     layout = layout_of(block[: block.find(b"\n") + 1] or block + b"\n", names)
     lines = lines_of(block) if layout else None
     if layout is None or lines is None:
         return None
-    found = _by_one(lines, layout) or _by_several(lines, layout, names)
-    if found is None:
-        return None
-    num_lines, wanted = found
-    columns = {}
-    for name, values in wanted.items():
-        column = _column(lines, values)
-        if column is None:
-            return None
-        if column.null_count < num_lines:
-            columns[name] = column
-    return Decoded(num_lines, columns)
-
-
-class _Values(NamedTuple):
-    """Values of lines, in their order: where they begin and end, and of which kind each is."""
-
-    starts: np.ndarray
-    ends: np.ndarray
-    kinds: np.ndarray
-
-    @classmethod
-    def absent(cls, num_lines: int) -> "_Values":
-        """The values of lines that have none."""
-        starts, ends = np.zeros((2, num_lines), np.int32)
-        return cls(starts, ends, np.full(num_lines, _ABSENT, np.int8))
-
-    def of_kind(self, kind: int) -> "_Values":
-        """Those of a kind."""
-        there = self.kinds == kind
-        return self if there.all() else _Values(*(one[there] for one in self))
-
-
-_Found = tuple[int, dict[str, _Values]]
-"""The number of lines, and their wanted values."""
+    return _by_one(lines, layout) or _by_several(lines, names)
 
 
 def _by_one(lines: Lines, layout: Layout) -> _Found | None:
-    """The values of lines that all fit one layout; None if one does not."""
+    """What is found in lines that all fit one layout; None if one does not."""
     num_marks = sum(layout.num_marks)
     if len(lines.marks) % num_marks:
         return None
-    first_marks = np.arange(0, len(lines.marks), num_marks)
-    # If it is not so, some of the first lines mostly tell.
-    if not _fit(lines, first_marks[:_LINES_AT_ONCE], layout).fits.all():
-        return None
-    fit = _fit(lines, first_marks, layout)
-    # Each line begins where the one before ends.
-    if not fit.fits.all() or (fit.starts[1:] != fit.ends[:-1]).any():
-        return None
-    return len(fit.fits), {name: fit.values[place] for name, place in layout.wanted.items()}
+    marks = lines.marks.reshape(-1, num_marks)
+    starts = np.append(0, marks[:-1, -1] + 1)
+    texts = []
+    for fits, of_some in _fit(lines, marks, starts, layout):
+        if not fits.all():
+            return None
+        texts.append(of_some)
+    found = _Found(len(marks), lines.has_escapes, [], {})
+    first = lines.block[: marks[0, -1] + 1]
+    found.add(layout, first, np.arange(len(marks)), texts)
+    return found
 
 
-def _by_several(lines: Lines, layout: Layout, names: Sequence[str]) -> _Found | None:
-    """The values of lines of several layouts; None if these are too many, or a line has none.
+def _by_several(lines: Lines, names: Sequence[str]) -> _Found | None:
+    """What is found in lines of several layouts; None if these are too many, or a line has none.
 
     Lines are compared with a layout if they have as many marks.
 
     Args:
       lines: the lines.
-      layout: that of the first one.
       names: the names of the wanted values.
     """
     last_marks = lines.line_ends
     first_marks = np.append(0, last_marks[:-1] + 1)
     ends = lines.marks[last_marks] + 1
     starts = np.append(0, ends[:-1])
-    found: dict[str, _Values] = {}
+    found = _Found(len(starts), lines.has_escapes, [], {})
     left, compared = np.arange(len(starts)), 0
     for _ in range(_MOST_LAYOUTS):
+        first = lines.block[starts[left[0]] : ends[left[0]]]
+        layout = layout_of(first, names)
+        if layout is None:
+            return None
         num_marks = sum(layout.num_marks)
         some = left[(last_marks - first_marks + 1)[left] == num_marks]
         compared += len(some)
         if compared > _MOST_COMPARED * len(starts):
             return None
-        fit = _fit(lines, first_marks[some], layout)
-        fits = fit.fits & (fit.starts == starts[some])
-        for name, place in layout.wanted.items():
-            values = found.setdefault(name, _Values.absent(len(starts)))
-            for of_all, of_some in zip(values, fit.values[place], strict=True):
-                of_all[some[fits]] = of_some[fits]
-        left = left[~np.isin(left, some[fits], assume_unique=True)]
-        if not len(left):
-            return len(starts), found
-        following = layout_of(lines.block[starts[left[0]] : ends[left[0]]], names)
-        if following is None:
+        marks = lines.marks[first_marks[some][:, None] + np.arange(num_marks)]
+        fitting = [*_fit(lines, marks, starts[some], layout)]
+        some = some[np.concatenate([np.empty(0, bool), *(fits for fits, _ in fitting)])]
+        if not len(some):
             return None
-        layout = following
+        found.add(layout, first, some, [texts for _, texts in fitting])
+        left = left[~np.isin(left, some, assume_unique=True)]
+        if not len(left):
+            return found
     return None
 
 
-class _Fit(NamedTuple):
-    """How lines fit a layout.
+def _fit(
+    lines: Lines, marks: np.ndarray, starts: np.ndarray, layout: Layout
+) -> Iterator[tuple[np.ndarray, dict[str, pa.StringArray]]]:
+    """How lines fit a layout, some lines at once.
 
-    Attributes:
-      fits: whether each does. The rest says something of those lines only.
-      starts: where each line begins.
-      ends: where it ends, its line end included.
-      values: each value of the layout in all lines.
-    """
+    Between pieces there is no mark, so a piece can only be where its first mark is. A line fits if the
+    pieces are there:
 
-    fits: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    values: list[_Values]
-
-
-def _fit(lines: Lines, first_marks: np.ndarray, layout: Layout) -> _Fit:
-    """How lines fit a layout.
+        line     {"Id":"m1","Seq":7}      marks  1 4 6 9 11 15 19, the last a line end
+        pieces   {"Id":"  ","Seq": }      edges  0 7 9 17 18 20
+        values          m1        7
 
     Args:
       lines: has the lines.
-      first_marks: the number of the first mark of each of them; each has as many as the layout.
+      marks: shape (lines, marks of the layout), the places of the marks of each.
+      starts: shape (lines,), where each begins.
       layout: the layout.
+
+    Yields:
+      Whether each of the lines fits, and of those that do the wanted values by name.
     """
-    num_lines = len(first_marks)
-    # Where each piece begins in each line, as its first mark tells, for between pieces there is no mark.
-    # After the last line, where the block ends.
-    places = np.full((len(layout.pieces), num_lines + 1), len(lines.block), np.int32)
-    at = 0
-    for row, first, count in zip(places, layout.first_marks, layout.num_marks, strict=True):
-        np.subtract(lines.marks.take(first_marks + at), first, out=row[:-1], casting="unsafe")
-        at += count
-    fits = np.ones(num_lines, bool)
-    # From the piece of one line to that of the next.
-    texts = [lines.between(edges) for edges in places]
-    for start in range(0, num_lines, _LINES_AT_ONCE):
-        for piece, of_lines in zip(layout.pieces, texts, strict=True):
-            some = of_lines.slice(start, _LINES_AT_ONCE)
-            have = pc.starts_with(some, piece)
-            if have.true_count < len(some):
-                fits[start : start + len(some)] &= have.to_numpy(zero_copy_only=False)
-    before = places[:, :-1]
-    after = before + np.array([*map(len, layout.pieces)], np.int32)[:, None]
-    values = []
-    for is_text, starts, ends in zip(layout.are_texts, after[:-1], before[1:], strict=True):
-        values.append(
-            _Values(starts, ends, np.full(num_lines, _TEXT if is_text else _BARE, np.int8))
-        )
-        if not is_text:
-            fits &= starts < ends
-            fits[fits] = _are_bare(lines.texts(starts[fits], ends[fits]))
-    return _Fit(fits, before[0], after[-1], values)
+    lengths = np.array([*map(len, layout.pieces)])
+    text = np.frombuffer(b"".join(layout.pieces), np.uint8)
+    piece_marks = np.cumsum(layout.num_marks) - layout.num_marks
+    pieces = np.arange(0, 2 * len(lengths), 2, dtype=np.int32)
+    # A value is between two pieces.
+    values = 2 * np.array([*layout.wanted.values()], np.int32) + 1
+    bare = 2 * np.flatnonzero(~np.array(layout.are_texts, bool)).astype(np.int32) + 1
+    for start in range(0, len(marks), _LINES_AT_ONCE):
+        some = marks[start : start + _LINES_AT_ONCE]
+        edges = np.empty((len(some), 2 * len(lengths)), np.int32)
+        np.subtract(some[:, piece_marks], layout.first_marks, out=edges[:, ::2], casting="unsafe")
+        np.add(edges[:, ::2], lengths, out=edges[:, 1::2], casting="unsafe")
+        fits = edges[:, 0] == starts[start : start + _LINES_AT_ONCE]
+        fits &= edges[:, -1] == some[:, -1] + 1
+        if not fits.all() or (np.diff(edges.ravel()) < 0).any():
+            fits &= (np.diff(edges, axis=1) >= 0).all(axis=1)
+            edges = edges[fits]
+        found = bytes_of(lines.parts(edges, pieces, by_line=True))
+        same = np.frombuffer(found, np.uint8).reshape(len(edges), len(text)) == text
+        if not same.all():
+            fits[fits] = are_same = same.all(axis=1)
+            edges = edges[are_same]
+        for place in bare[:, None]:
+            are_bare = _are_bare(lines.parts(edges, place))
+            if not are_bare.all():
+                fits[fits] = are_bare
+                edges = edges[are_bare]
+        texts = lines.parts(edges, values)
+        count = len(edges)
+        yield fits, {name: texts.slice(i * count, count) for i, name in enumerate(layout.wanted)}
 
 
 def _are_bare(texts: pa.StringArray) -> np.ndarray:
@@ -210,28 +238,34 @@ def _are_whole(texts: pa.StringArray) -> bool:
     """Whether all texts are whole numbers from 0."""
     lengths = lengths_of(texts)
     digits = np.frombuffer(bytes_of(texts), np.uint8) - np.uint8(ord("0"))
-    if (digits > 9).any() or (lengths > _MOST_DIGITS).any():
+    if (digits > 9).any() or not lengths.all() or (lengths > _MOST_DIGITS).any():
         return False
     firsts = digits[np.cumsum(lengths) - lengths]
     return not ((firsts == 0) & (lengths > 1)).any()
 
 
-def _column(lines: Lines, values: _Values) -> pa.Array | None:
+def _column(values: Sequence[_Values], found: _Found) -> pa.Array | None:
     """The values as a column; None if it can't have them, or one has an escape."""
-    texts, bare = values.of_kind(_TEXT), values.of_kind(_BARE)
-    if lines.have_escapes(texts.starts, texts.ends):
+    of_texts = [one for one in values if one.are_texts]
+    bare = [one for one in values if not one.are_texts]
+    if found.has_escapes and any(_have_escapes(one.texts) for one in of_texts):
         return None
-    kind, column = _TEXT, lines.texts(texts.starts, texts.ends)
-    if bare.kinds.size:
-        scalars = _scalars(lines.texts(bare.starts, bare.ends))
-        if scalars is None or (len(column) and scalars.null_count < len(scalars)):
+    if bare:
+        scalars = _scalars(pa.concat_arrays([one.texts for one in bare]))
+        if scalars is None or (of_texts and scalars.null_count < len(scalars)):
             return None
-        if not len(column):
-            kind, column = _BARE, scalars
-    if len(column) == len(values.kinds):
+        column, there = scalars, bare
+    if of_texts:
+        column, there = pa.concat_arrays([one.texts for one in of_texts]), of_texts
+    if len(there) == 1 and len(column) == found.num_lines:
         return column
-    there = values.kinds == kind
-    return column.take(pa.array(np.cumsum(there) - 1, mask=~there))
+    places = np.full(found.num_lines, -1)
+    places[np.concatenate([one.lines for one in there])] = np.arange(len(column))
+    return column.take(pa.array(places, mask=places < 0))
+
+
+def _have_escapes(texts: pa.StringArray) -> bool:
+    return bool((np.frombuffer(bytes_of(texts), np.uint8) == BACKSLASH).any())
 
 
 def _scalars(texts: pa.StringArray) -> pa.Array | None:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from transforms.batches import Counts
 from transforms.reading.columns import RawBatch
+from transforms.reading.formats.json_by_layout import one_of_each_layout
 from transforms.reading.formats.json_columns import decode_lines
 from transforms.reading.formats.json_values import batch_of, names_of, rows_in, value_of
 from transforms.reading.formats.lines import count_lines, line_part
@@ -26,7 +27,8 @@ def _names_of_lines(file: IO[bytes]) -> list[str] | None:
     """The keys in the first MiB of lines."""
 
     def values() -> Iterator[Any]:
-        for line in (file.read(1 << 20) + file.readline()).split(b"\n"):
+        block = file.read(1 << 20) + file.readline()
+        for line in one_of_each_layout(block) or block.split(b"\n"):
             try:
                 yield value_of(line)
             except (ValueError, RecursionError):

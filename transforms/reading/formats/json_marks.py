@@ -27,38 +27,33 @@ class Lines:
     Attributes:
       block: the lines; the last one, too, has its line end.
       marks: where there are quotes and control characters, but for quotes that are escaped.
-      escapes: where escapes begin.
+      has_escapes: whether there are escapes.
     """
 
     block: bytes
     marks: np.ndarray
-    escapes: np.ndarray
+    has_escapes: bool
 
     @property
     def line_ends(self) -> np.ndarray:
         """The numbers of those marks that are line ends."""
         return np.flatnonzero(np.frombuffer(self.block, np.uint8)[self.marks] == _NEWLINE)
 
-    def between(self, edges: np.ndarray) -> pa.BinaryArray:
-        """What is between each two neighbours of some places, in ascending order, of 32 bits."""
-        buffers = [None, pa.py_buffer(edges), pa.py_buffer(self.block)]
-        return pa.BinaryArray.from_buffers(pa.binary(), len(edges) - 1, buffers)
+    def parts(
+        self, edges: np.ndarray, numbers: np.ndarray, by_line: bool = False
+    ) -> pa.StringArray:
+        """Parts of lines. Part i of a line is from its edge i to the next.
 
-    def texts(self, starts: np.ndarray, ends: np.ndarray) -> pa.StringArray:
-        """Texts that begin and end at some places; each begins where the one before ends, or later."""
-        edges = np.empty(2 * len(starts) + 1, np.int32)
-        edges[:-1:2], edges[1::2], edges[-1] = starts, ends, len(self.block)
-        # Each text is followed by what is between it and the next.
-        texts = self.between(edges).view(pa.string())
-        places = pa.array(np.arange(0, 2 * len(starts), 2, dtype=np.int32))
-        return pc.take(texts, places, boundscheck=False)
-
-    def have_escapes(self, starts: np.ndarray, ends: np.ndarray) -> bool:
-        """Whether any of the texts has an escape."""
-        if not self.escapes.size:
-            return False
-        before, after = np.searchsorted(self.escapes, starts), np.searchsorted(self.escapes, ends)
-        return not np.array_equal(before, after)
+        Args:
+          edges: shape (lines, edges), of 32 bits, in ascending order from the first line to the last.
+          numbers: of the parts, of 32 bits.
+          by_line: whether the parts of a line stand together; if not those of a number do.
+        """
+        firsts = np.arange(0, edges.size, edges.shape[1], dtype=np.int32)
+        places = np.add.outer(*((firsts, numbers) if by_line else (numbers, firsts))).ravel()
+        buffers = pa.py_buffer(edges), pa.py_buffer(self.block)
+        parts = pa.StringArray.from_buffers(max(edges.size - 1, 0), *buffers)
+        return pc.take(parts, pa.array(places), boundscheck=False)
 
 
 def lines_of(block: bytes) -> Lines | None:
@@ -71,10 +66,9 @@ def lines_of(block: bytes) -> Lines | None:
     is_mark, has_escapes = np.empty(len(data), bool), False
     for start in range(0, len(data), _SLICE_BYTES):
         some, of_some = data[start : start + _SLICE_BYTES], is_mark[start : start + _SLICE_BYTES]
-        np.equal(some, QUOTE, out=of_some)
-        of_some |= some < _BLANK
+        # This exchanges a quote, 34, and a blank, 32, and leaves the control characters below 32.
+        np.less_equal(some ^ (QUOTE ^ _BLANK), _BLANK, out=of_some)
         has_escapes |= bool((some == BACKSLASH).any())
-    escapes = np.empty(0, np.int64)
     if has_escapes:
         escapes = escapes_in(data)
         escaped = data[escapes + 1]
@@ -82,7 +76,7 @@ def lines_of(block: bytes) -> Lines | None:
         if not _MAY_BE_ESCAPED[escaped].all() or not _IS_HEX[data.take(digits, mode="clip")].all():
             return None
         is_mark[escapes + 1] = False
-    return Lines(block, np.flatnonzero(is_mark), escapes)
+    return Lines(block, np.flatnonzero(is_mark), has_escapes)
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.support.files_of_rows import NAMES, SAME, lines
 from tests.support.json_rows import OBJECTS, SCALARS, assert_says_what_the_lines_say
 from transforms.reading.formats import json_by_layout
-from transforms.reading.formats.json_by_layout import decode_by_layout
+from transforms.reading.formats.json_by_layout import decode_by_layout, one_of_each_layout
+from transforms.reading.formats.json_values import names_of, value_of
 
 TEXT = pa.string()
 
@@ -56,6 +57,22 @@ def written(draw):
 @example(b'{"Seq":7,"Message":""}\n{"Seq":"x","Message":""}\n')
 def test_written_lines(block):
     assert_says_what_the_lines_say(decode_by_layout(block, NAMES), block)
+
+
+@given(written())
+def test_one_line_of_each_layout_has_the_keys_of_all(block):
+    lines_of_block = [line for line in block.split(b"\n") if line]
+    if (found := one_of_each_layout(block)) is not None:
+        assert names_of(map(value_of, found)) == names_of(map(value_of, lines_of_block))
+
+
+def test_one_line_of_each_layout():
+    first, second = b'{"Id":"m","sender":{"role":"Agent"}}\n', b'{"Id":"m","Seq":7}\n'
+    block = first + first.replace(b"m", b"n") + second + first + second.replace(b"7", b"8")
+    assert one_of_each_layout(block) == [first, second]
+    assert one_of_each_layout(first.rstrip()) == [first]
+    assert one_of_each_layout(first + b"oops") is None
+    assert one_of_each_layout(b"") is None
 
 
 @given(written(), st.data())
@@ -114,6 +131,16 @@ def test_lines_of_several_layouts_keep_their_order():
     assert num_lines == 100
     assert columns["Id"].to_pylist() == [row["Id"] for row in rows]
     assert columns["Seq"].to_pylist() == [row.get("Seq") for row in rows]
+
+
+@pytest.mark.parametrize("at_once", [1, 1 << 12])
+def test_lines_that_differ_in_a_bare_value(monkeypatch, at_once):
+    """A list has as many marks as a number."""
+    monkeypatch.setattr(json_by_layout, "_LINES_AT_ONCE", at_once)
+    rows = [{"Id": f"m{i}", "x": [i] if i % 3 == 1 else i} for i in range(7)]
+    assert decode_by_layout(lines(rows), NAMES).columns["Id"].to_pylist() == [
+        row["Id"] for row in rows
+    ]
 
 
 @pytest.mark.parametrize("layouts", [4, 5])

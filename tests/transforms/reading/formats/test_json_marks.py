@@ -17,7 +17,7 @@ ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 def test_marks_and_escapes(text, slice_bytes):
     block = text.encode()
     whole = block if block.endswith(b"\n") else block + b"\n"
-    plain, escapes = ESCAPE.sub(lambda found: b"." * len(found[0]), whole), ESCAPE.finditer(whole)
+    plain, escapes = ESCAPE.sub(lambda found: b"." * len(found[0]), whole), ESCAPE.findall(whole)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_marks, "_SLICE_BYTES", slice_bytes)
         lines = lines_of(block)
@@ -25,7 +25,7 @@ def test_marks_and_escapes(text, slice_bytes):
         assert lines is None
         return
     assert lines.block == whole
-    assert lines.escapes.tolist() == [found.start() for found in escapes]
+    assert lines.has_escapes == any(escapes)
     marks = [place for place, byte in enumerate(plain) if byte == 34 or byte < 32]
     assert lines.marks.tolist() == marks
     ends = [number for number, place in enumerate(marks) if plain[place] == 10]
@@ -46,21 +46,12 @@ def test_a_block_whose_places_have_more_than_32_bits(monkeypatch):
     assert lines_of(b'"ab"\n') is None
 
 
-def test_texts():
-    lines = lines_of('"é"\n"" 7'.encode())
-    starts, ends = np.array([1, 6, 8], np.int32), np.array([3, 6, 9], np.int32)
-    assert lines.texts(starts, ends).to_pylist() == ["é", "", "7"]
-    assert lines.between(np.array([0, 4, 4, 6], np.int32)).to_pylist() == [
-        '"é"'.encode(),
-        b"",
-        b'\n"',
-    ]
-
-
-def test_texts_that_have_escapes():
-    lines = lines_of(rb'"a" "b\n" "c"')
-    edges = np.array([[1, 5, 11], [2, 8, 12]])
-    assert lines.have_escapes(*edges)
-    assert lines.have_escapes(*edges[:, 1:2])
-    assert not lines.have_escapes(*edges[:, ::2])
-    assert not lines_of(b'"a"').have_escapes(*edges[:, :1])
+def test_parts():
+    lines = lines_of('"é"\n"" 7\n'.encode())
+    edges = np.array([[0, 1, 3, 5], [5, 6, 6, 9]], np.int32)
+    assert lines.parts(edges, np.array([1], np.int32)).to_pylist() == ["é", ""]
+    numbers = np.array([2, 0], np.int32)
+    assert lines.parts(edges, numbers).to_pylist() == ['"\n', '" 7', '"', '"']
+    assert lines.parts(edges, numbers, by_line=True).to_pylist() == ['"\n', '"', '" 7', '"']
+    assert lines.parts(edges[:0], numbers).to_pylist() == []
+    assert lines.parts(edges, numbers[:0]).to_pylist() == []
