@@ -24,7 +24,7 @@ _LINES_AT_ONCE = 1 << 12
 _HEAD_BYTES = 1 << 16
 
 # With more layouts, or where lines are compared with more of them on average, Polars is quicker.
-_MOST_LAYOUTS, _MOST_COMPARED = 4, 1.5
+_MOST_LAYOUTS, _MOST_COMPARED = 8, 1.5
 
 # So many digits are always a whole number of 64 bits.
 _MOST_DIGITS = 18
@@ -125,15 +125,15 @@ def _by_one(lines: Lines, layout: Layout) -> _Found | None:
     if len(lines.marks) % num_marks:
         return None
     marks = lines.marks.reshape(-1, num_marks)
-    starts = np.append(0, marks[:-1, -1] + 1)
+    ends = marks[:, -1] + 1
+    starts = np.append(0, ends[:-1])
     texts = []
-    for fits, of_some in _fit(lines, marks, starts, layout):
+    for fits, of_some in _fit(lines, marks[:, layout.piece_marks], starts, ends, layout):
         if not fits.all():
             return None
         texts.append(of_some)
     found = _Found(len(marks), lines.has_escapes, [], {})
-    first = lines.block[: marks[0, -1] + 1]
-    found.add(layout, first, np.arange(len(marks)), texts)
+    found.add(layout, lines.block[: ends[0]], np.arange(len(marks)), texts)
     return found
 
 
@@ -151,7 +151,7 @@ def _by_several(lines: Lines, names: Sequence[str]) -> _Found | None:
     ends = lines.marks[last_marks] + 1
     starts = np.append(0, ends[:-1])
     found = _Found(len(starts), lines.has_escapes, [], {})
-    left, compared = np.arange(len(starts)), 0
+    is_left, left, compared = np.ones(len(starts), bool), np.arange(len(starts)), 0
     for _ in range(_MOST_LAYOUTS):
         first = lines.block[starts[left[0]] : ends[left[0]]]
         layout = layout_of(first, names)
@@ -162,20 +162,21 @@ def _by_several(lines: Lines, names: Sequence[str]) -> _Found | None:
         compared += len(some)
         if compared > _MOST_COMPARED * len(starts):
             return None
-        marks = lines.marks[first_marks[some][:, None] + np.arange(num_marks)]
-        fitting = [*_fit(lines, marks, starts[some], layout)]
+        marks = lines.marks.take(first_marks[some][:, None] + layout.piece_marks)
+        fitting = [*_fit(lines, marks, starts[some], ends[some], layout)]
         some = some[np.concatenate([np.empty(0, bool), *(fits for fits, _ in fitting)])]
         if not len(some):
             return None
         found.add(layout, first, some, [texts for _, texts in fitting])
-        left = left[~np.isin(left, some, assume_unique=True)]
+        is_left[some] = False
+        left = left[is_left[left]]
         if not len(left):
             return found
     return None
 
 
 def _fit(
-    lines: Lines, marks: np.ndarray, starts: np.ndarray, layout: Layout
+    lines: Lines, marks: np.ndarray, starts: np.ndarray, ends: np.ndarray, layout: Layout
 ) -> Iterator[tuple[np.ndarray, dict[str, pa.StringArray]]]:
     """How lines fit a layout, some lines at once.
 
@@ -188,8 +189,9 @@ def _fit(
 
     Args:
       lines: has the lines.
-      marks: shape (lines, marks of the layout), the places of the marks of each.
-      starts: shape (lines,), where each begins.
+      marks: shape (lines, pieces), where the first mark of each piece would be.
+      starts: shape (lines,), where each line begins.
+      ends: shape (lines,), where it ends, with its line end.
       layout: the layout.
 
     Yields:
@@ -197,18 +199,16 @@ def _fit(
     """
     lengths = np.array([*map(len, layout.pieces)])
     text = np.frombuffer(b"".join(layout.pieces), np.uint8)
-    piece_marks = np.cumsum(layout.num_marks) - layout.num_marks
     pieces = np.arange(0, 2 * len(lengths), 2, dtype=np.int32)
     # A value is between two pieces.
     values = 2 * np.array([*layout.wanted.values()], np.int32) + 1
     bare = 2 * np.flatnonzero(~np.array(layout.are_texts, bool)).astype(np.int32) + 1
     for start in range(0, len(marks), _LINES_AT_ONCE):
-        some = marks[start : start + _LINES_AT_ONCE]
-        edges = np.empty((len(some), 2 * len(lengths)), np.int32)
-        np.subtract(some[:, piece_marks], layout.first_marks, out=edges[:, ::2], casting="unsafe")
+        some = slice(start, start + _LINES_AT_ONCE)
+        edges = np.empty((len(marks[some]), 2 * len(lengths)), np.int32)
+        np.subtract(marks[some], layout.first_marks, out=edges[:, ::2], casting="unsafe")
         np.add(edges[:, ::2], lengths, out=edges[:, 1::2], casting="unsafe")
-        fits = edges[:, 0] == starts[start : start + _LINES_AT_ONCE]
-        fits &= edges[:, -1] == some[:, -1] + 1
+        fits = (edges[:, 0] == starts[some]) & (edges[:, -1] == ends[some])
         if not fits.all() or (np.diff(edges.ravel()) < 0).any():
             fits &= (np.diff(edges, axis=1) >= 0).all(axis=1)
             edges = edges[fits]

@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from transforms.reading.formats.json_values import KEYS_OF_PAGES, may_be_pages, value_of
 from transforms.reading.formats.parts import leading_parts, look_up
 
@@ -48,6 +50,11 @@ class Layout(NamedTuple):
     num_marks: list[int]
     are_texts: list[bool]
     wanted: dict[str, int]
+
+    @property
+    def piece_marks(self) -> np.ndarray:
+        """Of each piece the number of its first mark among the marks of a line."""
+        return np.cumsum(self.num_marks) - self.num_marks
 
 
 def layout_of(line: bytes, names: Sequence[str]) -> Layout | None:

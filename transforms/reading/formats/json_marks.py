@@ -37,7 +37,7 @@ class Lines:
     @property
     def line_ends(self) -> np.ndarray:
         """The numbers of those marks that are line ends."""
-        return np.flatnonzero(np.frombuffer(self.block, np.uint8)[self.marks] == _NEWLINE)
+        return np.flatnonzero(np.frombuffer(self.block, np.uint8).take(self.marks) == _NEWLINE)
 
     def parts(
         self, edges: np.ndarray, numbers: np.ndarray, by_line: bool = False

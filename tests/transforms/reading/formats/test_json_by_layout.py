@@ -143,10 +143,10 @@ def test_lines_that_differ_in_a_bare_value(monkeypatch, at_once):
     ]
 
 
-@pytest.mark.parametrize("layouts", [4, 5])
+@pytest.mark.parametrize("layouts", [8, 9])
 def test_the_most_layouts(layouts):
-    rows = [{"Id": "m", **dict.fromkeys("abcd"[:i])} for i in range(layouts)] * 2
-    assert (decode_by_layout(lines(rows), NAMES) is None) == (layouts > 4)
+    rows = [{"Id": "m", **dict.fromkeys("abcdefgh"[:i])} for i in range(layouts)] * 2
+    assert (decode_by_layout(lines(rows), NAMES) is None) == (layouts > 8)
 
 
 @pytest.mark.parametrize("layouts", [2, 3])
