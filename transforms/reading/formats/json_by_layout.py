@@ -217,8 +217,8 @@ def _fit(
         if not same.all():
             fits[fits] = are_same = same.all(axis=1)
             edges = edges[are_same]
-        for place in bare[:, None]:
-            are_bare = _are_bare(lines.parts(edges, place))
+        for number in bare[:, None]:
+            are_bare = _are_bare(lines.parts(edges, number))
             if not are_bare.all():
                 fits[fits] = are_bare
                 edges = edges[are_bare]
