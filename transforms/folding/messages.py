@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transforms.batches import BY_TIME, MESSAGES, Counts, add_count
 from transforms.folding.turns import Int64s, Messages
 from transforms.instants import end_of_second
-from transforms.keying.sharding import concat_message_ids, sequences_of
+from transforms.keying.sharding import concat_message_ids, instants_of, sequences_of
 from transforms.plumbing import texts
 from transforms.plumbing.dictionaries import numbers_of
 
@@ -54,7 +54,7 @@ def gather_messages(
     """
     batches = [batch for batch in batches if len(batch)]
     # A log is nearly in order of time: with its batches in order, the sort to come has less to do.
-    batches.sort(key=lambda batch: batch.column("sent_at_us")[0].as_py())
+    batches.sort(key=lambda batch: instants_of(batch[:1])[0])
     if not batches:
         batches = [pa.RecordBatch.from_pylist([], MESSAGES)]
     session = number_sessions([batch.column("session_id") for batch in batches], ids, known)
@@ -64,7 +64,7 @@ def gather_messages(
     )
     return Gathered(
         session=session,
-        sent_at_us=np.concatenate([batch.column("sent_at_us").to_numpy() for batch in batches]),
+        sent_at_us=np.concatenate([instants_of(batch) for batch in batches]),
         sender=np.concatenate([batch.column("sender").to_numpy() for batch in batches]),
         sequence=np.concatenate([sequences_of(batch) for batch in batches]),
         message_id=concat_message_ids(batches),

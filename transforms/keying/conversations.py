@@ -36,7 +36,12 @@ from transforms.batches import (
 )
 from transforms.ids import comparable
 from transforms.instants import end_of_second
-from transforms.keying.sharding import concat_message_ids, concat_sessions, sequences_of
+from transforms.keying.sharding import (
+    concat_message_ids,
+    concat_sessions,
+    instants_of,
+    sequences_of,
+)
 from transforms.keying.snapshots import newest_snapshots
 from transforms.plumbing.dictionaries import numbers_of, one_batch
 
@@ -226,7 +231,7 @@ def assign_shard(
     conversation = numbers_of(
         [batch.column(0) for batch in messages], lambda ids: pc.index_in(ids, keys).fill_null(-1)
     )
-    sent_at_us = np.concatenate([batch.column("sent_at_us").to_numpy() for batch in messages])
+    sent_at_us = np.concatenate([instants_of(batch) for batch in messages])
     session, how = find_sessions(conversation, sent_at_us, spans, lead_us)
     for name, number in zip(HOW, np.bincount(how, minlength=len(HOW)), strict=True):
         add_count(counts, f"assigned_{name}", number)
