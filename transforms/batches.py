@@ -44,7 +44,7 @@ MESSAGES = pa.schema(
         pa.field("sender", pa.int8(), nullable=False),
     ]
 )
-"""One row per message. On the way to the fold it may be narrowed, see `keying.sharding.narrow`."""
+"""One row per message. On the way to the fold it may be narrowed, see `keying.narrowing.narrow`."""
 
 BY_TIME = pa.field("by_time", pa.bool_(), nullable=False)
 """A column more of messages whose session was found by time; a batch without it has none of these."""
@@ -83,7 +83,7 @@ SESSIONS = pa.schema(
         pa.field("end_user_message_count", pa.int64()),
     ]
 )
-"""One row per session, or per snapshot of one."""
+"""One row per session, or per snapshot of one. It may be narrowed, too."""
 
 PLATFORMS = ("Enhanced", "Standard")
 
@@ -149,7 +149,7 @@ def kind_of(batch: pa.RecordBatch) -> Kind:
     """Finds out from its columns what the rows of a batch are.
 
     Args:
-      batch: of the layout of one of the kinds; messages whole or narrowed.
+      batch: of the layout of one of the kinds, whole or narrowed.
     """
     index_of = batch.schema.get_field_index
     return next(kind for column, kind in _KIND_OF_COLUMN.items() if index_of(column) >= 0)

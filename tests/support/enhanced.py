@@ -10,7 +10,7 @@ from tests.support import batches
 from tests.support.conversations import Entry, Snapshot
 from transforms.batches import UNASSIGNED, Counts
 from transforms.keying.conversations import assign_shard, by_conversation
-from transforms.keying.sharding import sequences_of
+from transforms.keying.narrowing import sequences_of
 from transforms.plumbing.texts import unpack_uuids
 from transforms.reading.columns import RawBatch
 from transforms.reading.fates import Normalized

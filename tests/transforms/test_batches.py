@@ -13,7 +13,7 @@ from transforms.batches import (
     add_count,
     kind_of,
 )
-from transforms.keying.sharding import narrow
+from transforms.keying.narrowing import narrow
 
 MESSAGES = messages(("a", "00000000-0000-4000-8000-00000000000a", 0, "EndUser"))
 UNNAMED = pa.RecordBatch.from_arrays(MESSAGES.columns, schema=UNASSIGNED)

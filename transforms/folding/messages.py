@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transforms.batches import BY_TIME, MESSAGES, Counts, add_count
 from transforms.folding.turns import Int64s, Messages
 from transforms.instants import end_of_second
-from transforms.keying.sharding import concat_message_ids, instants_of, sequences_of
+from transforms.keying.narrowing import concat_message_ids, instants_of, sequences_of
 from transforms.plumbing import texts
 from transforms.plumbing.dictionaries import numbers_of
 

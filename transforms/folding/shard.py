@@ -14,7 +14,7 @@ from transforms.folding.messages import find_duplicates, gather_messages, is_lat
 from transforms.folding.metrics import values_of
 from transforms.folding.sessions import select_sessions
 from transforms.folding.turns import Int64s, Messages, fold
-from transforms.keying.sharding import concat_sessions
+from transforms.keying.narrowing import concat_sessions
 from transforms.plumbing.dictionaries import one_batch
 from transforms.policy import Policy
 

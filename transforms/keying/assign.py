@@ -12,7 +12,7 @@ from transforms.batches import kind_of
 from transforms.collections import COUNTS, Batches
 from transforms.keying.conversations import assign_shard, by_conversation, of_conversations
 from transforms.keying.key import SplitByShard, number_of_shards
-from transforms.keying.sharding import narrow
+from transforms.keying.narrowing import narrow
 from transforms.plumbing.coders import RecordBatchCoder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.policy import DEFAULT_LEAD_US
@@ -27,7 +27,7 @@ class AssignSessions(beam.PTransform):
     metrics nobody wants. Messages and sessions may arrive in any order and in any number of batches.
 
     Gives `Batches` of the messages that it has found a session for, of layout `batches.MESSAGES`,
-    narrowed (`keying.sharding.narrow`), with the column `by_time`. Messages that name their session are
+    narrowed (`keying.narrowing.narrow`), with the column `by_time`. Messages that name their session are
     passed over; those of no session are counted as `messages_of_unknown_session`.
 
     Attributes:

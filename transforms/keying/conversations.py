@@ -36,7 +36,7 @@ from transforms.batches import (
 )
 from transforms.ids import comparable
 from transforms.instants import end_of_second
-from transforms.keying.sharding import (
+from transforms.keying.narrowing import (
     concat_message_ids,
     concat_sessions,
     instants_of,

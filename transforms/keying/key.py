@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from transforms.batches import kind_of
 from transforms.collections import Batches
-from transforms.keying.sharding import narrow, shards_for, split_by_shard
+from transforms.keying.narrowing import narrow
+from transforms.keying.sharding import shards_for, split_by_shard
 from transforms.plumbing.coders import batch_coder
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 
@@ -33,7 +34,7 @@ def group_by_shard(
     Returns:
       PCollection of `(shard, encoded batches)`, each shard that has rows once. The batches, in any
       order, hold rows of this shard alone, and are encoded by `plumbing.coders.batch_coder`. They
-      are narrowed (`sharding.narrow`).
+      are narrowed (`narrowing.narrow`).
     """
     split = beam.ParDo(SplitByShard(_by_session), shards).with_output_types(tuple[int, bytes])
     keyed = [

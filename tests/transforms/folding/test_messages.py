@@ -16,7 +16,7 @@ from transforms.folding.messages import (
     gather_messages,
     order_messages,
 )
-from transforms.keying.sharding import narrow
+from transforms.keying.narrowing import narrow
 
 S = 1_000_000
 

@@ -10,7 +10,7 @@ from schemas import DEFAULT_METRICS
 from tests.support import oracle
 from tests.support.batches import messages, sessions
 from tests.support.shards import fold_any_order
-from transforms.keying.sharding import narrow
+from transforms.keying.narrowing import narrow
 
 S = 1_000_000
 

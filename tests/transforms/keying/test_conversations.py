@@ -31,7 +31,8 @@ from transforms.keying.conversations import (
     find_sessions,
     of_conversations,
 )
-from transforms.keying.sharding import narrow, split_by_shard
+from transforms.keying.narrowing import narrow
+from transforms.keying.sharding import split_by_shard
 
 EVER, NEVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 SECOND_US = 1_000_000

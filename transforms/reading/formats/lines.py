@@ -85,7 +85,7 @@ def _cut_at_line_ends(file: io.BufferedReader, start: int, end: int) -> Iterator
     """The same blocks, of a part of a file of this machine.
 
     Here a look ahead costs little, and tells how much is to be read: no block is joined with the rest of
-    its last line, which is a copy. Ten million messages take 4 % less time so.
+    its last line, which is a copy. From JSON Lines ten million messages take 4 % less time so.
     """
     while start < end:
         following = line_start(file, start + parts.BLOCK_BYTES, end)
