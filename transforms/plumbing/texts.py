@@ -184,7 +184,7 @@ def pack_uuids(texts: pa.Array) -> pa.FixedSizeBinaryArray | None:
 
     Packing halves the bytes of messages on their way to their shards. Measured on two cores, ten million
     messages in Parquet: without it the job takes 6 % more processor time, with workers elsewhere a piece
-    of 225,000 messages has 14.0 MB in place of 6.8 MB.
+    of 225,000 messages has 11.3 MB in place of 5.9 MB.
 
     Returns:
       None if there are no texts or any is not a UUID of 36 characters in lower case.
