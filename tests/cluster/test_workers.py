@@ -78,7 +78,7 @@ def test_a_worker_dies(when, cluster, job, same_bytes, published):
         running = job.start(published, *cluster.options)
         worker = cluster.worker()
         if when == "at work":
-            portable.wait_for(when, lambda: portable.cpu_s(worker) > 2)
+            portable.wait_for_work(worker, job.directory)
         if when == "files staged":
             portable.wait_for(when, lambda: list(staging.rglob("metrics-*")))
         os.kill(worker, signal.SIGKILL)
@@ -96,7 +96,7 @@ def test_the_pool_dies_and_its_worker_goes_on(cluster, job, expected, tmp_path):
     output = tmp_path / "out"
     running = job.start(output, *cluster.options, f"--summary={output}/summary.json")
     worker = cluster.worker()
-    portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 2)
+    portable.wait_for_work(worker, job.directory)
     cluster.kill("pool")
     assert end_of(running).status == 0
     assert output_bytes(output) == expected
@@ -107,7 +107,7 @@ def test_the_service_dies(cluster, job, same_bytes, published, tmp_path_factory)
     with watching(published) as seen:
         running = job.start(published, *cluster.options)
         worker = cluster.worker()
-        portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 2)
+        portable.wait_for_work(worker, job.directory)
         cluster.kill("service")
         done = end_of(running)
         portable.wait_for("the worker's end", lambda: portable.has_ended(worker))
@@ -128,7 +128,7 @@ def test_the_command_dies_and_the_next_run_is_not_overwritten(cluster, job, same
     staging = published.parent / f".{published.name}.staging"
     left = job.start(published, *cluster.options, "--rounding=floor")
     worker = cluster.worker()
-    portable.wait_for("a worker at work", lambda: portable.cpu_s(worker) > 1)
+    portable.wait_for_work(worker, job.directory)
     left.kill()
     left.communicate()
     same_bytes(*cluster.options, output=published)

@@ -23,7 +23,6 @@ BAD = "ConversationId,MessageIdentifier,ServerReceivedTimestamp,ActorType,EntryT
     f"0Mw{number},{number},yesterday,Agent,Text\n" for number in range(100)
 )
 DEADLINE_S = 30
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 T = TypeVar("T")
 
@@ -103,22 +102,25 @@ def children_of(process: int) -> list[int]:
     return sorted(int(child) for some in found for child in some)
 
 
-def cpu_s(process: int) -> float:
-    """Processor time of a process so far, in seconds."""
-    fields = _stat(process)
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+def wait_for_work(worker: int, log: pathlib.Path) -> None:
+    """Waits until a worker has a file of the job's log open."""
+
+    def reads() -> bool:
+        opened = [
+            descriptor.readlink() for descriptor in pathlib.Path(f"/proc/{worker}/fd").iterdir()
+        ]
+        return any(path.is_relative_to(log) for path in opened)
+
+    wait_for("a worker at work", reads)
 
 
 def has_ended(process: int) -> bool:
     """Whether a process has ended, even if its exit status has not been collected."""
     try:
-        return _stat(process)[0] == "Z"
+        stat = pathlib.Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return True
-
-
-def _stat(process: int) -> list[str]:
-    return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def _listens(host: str, port: int) -> bool:
