@@ -11,7 +11,13 @@ from transforms.collections import Batches
 from transforms.keying.narrowing import narrow
 from transforms.keying.sharding import shards_for, split_by_shard
 from transforms.plumbing.coders import batch_coder
+from transforms.plumbing.dictionaries import merged
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
+
+# A piece has a cost of its own: objects of Arrow, a stream, an element of Beam. Measured on two cores, a
+# hundred million messages in Parquet, which are 70 shards: with each batch cut alone the job takes 28.8 s
+# in place of 23.2, and 100 MB less memory.
+_PIECE_BYTES, _WAITING_BYTES = 512 << 10, 32 << 20
 
 
 def number_of_shards(inputs: Batches) -> beam.pvalue.AsSingleton:
@@ -51,7 +57,8 @@ def _by_session(batch: pa.RecordBatch) -> pa.RecordBatch | None:
 class SplitByShard(OverlappingDoFn):
     """Cuts batches into narrowed pieces that each hold the rows of one shard, keyed by shard.
 
-    The pieces are encoded here, side by side; a runner would encode them one after the other.
+    Batches wait until there are `_PIECE_BYTES` of them for each shard, then they are cut as one. The
+    pieces are encoded here, side by side; a runner would encode them one after the other.
 
     Args:
       keyed: makes of a batch one whose first column is the key; gives None for a batch that is passed
@@ -63,16 +70,33 @@ class SplitByShard(OverlappingDoFn):
     def __init__(self, keyed: Callable[[pa.RecordBatch], pa.RecordBatch | None]) -> None:
         self._keyed, self._coder = keyed, batch_coder()
 
-    def tasks(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
-        """Yields the task that cuts a batch."""
-        yield functools.partial(self._split, element, extra)
+    def start_bundle(self) -> None:
+        """Drops the batches that a failed bundle has left."""
+        super().start_bundle()
+        self._waiting: list[pa.RecordBatch] = []
 
-    def _split(self, batch: pa.RecordBatch, shards: int) -> Done:
-        keyed = self._keyed(batch)
+    def tasks(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
+        """Yields a task that cuts the batches that wait, once they are enough."""
+        keyed = self._keyed(element)
         if keyed is None:
-            return Done([], {}, {})
-        pieces, num_bytes = [], 0
-        for shard, piece in split_by_shard(narrow(keyed), shards):
-            pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
-            num_bytes += piece.nbytes
-        return Done(pieces, {}, {"rows": len(batch), "bytes": num_bytes, "pieces": len(pieces)})
+            return
+        self._waiting.append(keyed)
+        self._shards = extra
+        size = sum(batch.nbytes for batch in self._waiting)
+        if size >= min(_WAITING_BYTES, extra * _PIECE_BYTES):
+            yield from self.last_tasks()
+
+    def last_tasks(self) -> Iterator[Task]:
+        """Yields a task that cuts the batches that wait, if there are any."""
+        if self._waiting:
+            yield functools.partial(self._split, self._waiting, self._shards)
+            self._waiting = []
+
+    def _split(self, batches: list[pa.RecordBatch], shards: int) -> Done:
+        pieces: list[tuple[int, bytes]] = []
+        stage = {"rows": sum(map(len, batches)), "bytes": 0}
+        for batch in map(narrow, merged(batches)):
+            for shard, piece in split_by_shard(batch, shards):
+                pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
+                stage["bytes"] += piece.nbytes
+        return Done(pieces, {}, stage | {"pieces": len(pieces)})

@@ -1,6 +1,6 @@
 """Columns of dictionary codes: values looked up once each, batches put together. No Beam."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,21 @@ def numbers_of(
             for number_of_code, column in zip(np.split(numbers, ends), columns, strict=True)
         ]
     )
+
+
+def merged(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Puts together the batches that have the same schema, its metadata included.
+
+    The list is empty then: the batches need no memory any more while what they have become is used.
+    Metadata count, for in them `keying.narrowing` keeps an instant from which those of the rows are
+    counted.
+    """
+    of_schema: dict[bytes, list[pa.RecordBatch]] = {}
+    while batches:
+        batch = batches.pop(0)
+        of_schema.setdefault(batch.schema.serialize().to_pybytes(), []).append(batch)
+    while of_schema:
+        yield one_batch(pa.Table.from_batches(of_schema.pop(next(iter(of_schema)))))
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -57,9 +57,14 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
         before you yield it.
         """
 
+    def last_tasks(self) -> Iterator[Task]:
+        """Yields the tasks of what `tasks` has kept back; all of it is of one window."""
+        return iter(())
+
     def start_bundle(self) -> None:
         """Drops the tasks that a failed bundle has left."""
         self._pending: collections.deque[Any] = collections.deque()
+        self._latest: tuple[Any, Any] | None = None
 
     def process(
         self,
@@ -69,18 +74,27 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
         """Starts the tasks of an element; yields outputs of earlier tasks that are done."""
-        for task in self.tasks(element, extra):
-            self._pending.append((timestamp, window, _pool().submit(_timed, task)))
-            while len(self._pending) > _THREADS:
-                yield from self._next()
+        if self._latest and window != self._latest[1]:
+            yield from self._start(self.last_tasks())
+        self._latest = timestamp, window
+        yield from self._start(self.tasks(element, extra))
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields the outputs of all tasks that are left."""
+        if self._latest:
+            yield from self._start(self.last_tasks())
         while self._pending:
             yield from self._next()
 
+    def _start(self, tasks: Iterator[Task]) -> Iterator[Any]:
+        """Starts tasks, whose outputs get the timestamp and the window of the latest element."""
+        for task in tasks:
+            self._pending.append((self._latest, _pool().submit(_timed, task)))
+            while len(self._pending) > _THREADS:
+                yield from self._next()
+
     def _next(self) -> Iterator[Any]:
-        timestamp, window, future = self._pending.popleft()
+        (timestamp, window), future = self._pending.popleft()
         (outputs, counts, stage), busy_ms = future.result()
         measure_stage(self.stage, {**stage, "busy_ms": busy_ms})
         for output in (*outputs, *(emit_counts(counts) if counts else ())):
