@@ -14,10 +14,13 @@ from transforms.plumbing.coders import batch_coder
 from transforms.plumbing.dictionaries import merged
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 
-# A piece has a cost of its own: objects of Arrow, a stream, an element of Beam. Measured on two cores, a
-# hundred million messages in Parquet, which are 70 shards: with each batch cut alone the job takes 28.8 s
-# in place of 23.2, and 100 MB less memory.
-_PIECE_BYTES, _WAITING_BYTES = 512 << 10, 32 << 20
+PIECE_BYTES, MOST_WAITING_BYTES = 512 << 10, 32 << 20
+"""How many bytes wait to be cut: so many for each shard, and at most so many in all.
+
+Each piece has a cost of its own: objects of Arrow, a stream, an element of Beam. Measured on two cores, a
+hundred million messages in Parquet, which are 70 shards: where each batch is cut alone, the job takes
+28.8 s in place of 23.6, and 410 MB in place of 551.
+"""
 
 
 def number_of_shards(inputs: Batches) -> beam.pvalue.AsSingleton:
@@ -57,8 +60,8 @@ def _by_session(batch: pa.RecordBatch) -> pa.RecordBatch | None:
 class SplitByShard(OverlappingDoFn):
     """Cuts batches into narrowed pieces that each hold the rows of one shard, keyed by shard.
 
-    Batches wait until there are `_PIECE_BYTES` of them for each shard, then they are cut as one. The
-    pieces are encoded here, side by side; a runner would encode them one after the other.
+    Batches wait until they have `PIECE_BYTES` for each shard, and are then cut as one. The pieces are
+    encoded here, side by side; a runner would encode them one after the other.
 
     Args:
       keyed: makes of a batch one whose first column is the key; gives None for a batch that is passed
@@ -73,7 +76,7 @@ class SplitByShard(OverlappingDoFn):
     def start_bundle(self) -> None:
         """Drops the batches that a failed bundle has left."""
         super().start_bundle()
-        self._waiting: list[pa.RecordBatch] = []
+        self._waiting, self._waiting_bytes = list[pa.RecordBatch](), 0
 
     def tasks(self, element: pa.RecordBatch, extra: int) -> Iterator[Task]:
         """Yields a task that cuts the batches that wait, once they are enough."""
@@ -81,21 +84,24 @@ class SplitByShard(OverlappingDoFn):
         if keyed is None:
             return
         self._waiting.append(keyed)
+        self._waiting_bytes += keyed.nbytes
         self._shards = extra
-        size = sum(batch.nbytes for batch in self._waiting)
-        if size >= min(_WAITING_BYTES, extra * _PIECE_BYTES):
+        if self._waiting_bytes >= min(MOST_WAITING_BYTES, extra * PIECE_BYTES):
             yield from self.last_tasks()
 
     def last_tasks(self) -> Iterator[Task]:
         """Yields a task that cuts the batches that wait, if there are any."""
         if self._waiting:
-            yield functools.partial(self._split, self._waiting, self._shards)
-            self._waiting = []
+            waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            yield functools.partial(self._split, waiting, self._shards)
 
     def _split(self, batches: list[pa.RecordBatch], shards: int) -> Done:
         pieces: list[tuple[int, bytes]] = []
         stage = {"rows": sum(map(len, batches)), "bytes": 0}
-        for batch in map(narrow, merged(batches)):
+        narrowed = [narrow(batch) for batch in merged(batches)]
+        # The wide ones are not needed any more, so they need no memory.
+        batches.clear()
+        for batch in narrowed:
             for shard, piece in split_by_shard(batch, shards):
                 pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
                 stage["bytes"] += piece.nbytes

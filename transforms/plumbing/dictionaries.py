@@ -1,6 +1,6 @@
 """Columns of dictionary codes: values looked up once each, batches put together. No Beam."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -34,19 +34,19 @@ def numbers_of(
     )
 
 
-def merged(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Puts together the batches that have the same schema, its metadata included.
+def merged(batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Puts together the batches that have the same schema; a column of codes gets one dictionary.
 
-    The list is empty then: the batches need no memory any more while what they have become is used.
     Metadata count, for in them `keying.narrowing` keeps an instant from which those of the rows are
     counted.
+
+    Returns:
+      A batch for each schema; the rows keep their order.
     """
     of_schema: dict[bytes, list[pa.RecordBatch]] = {}
-    while batches:
-        batch = batches.pop(0)
+    for batch in batches:
         of_schema.setdefault(batch.schema.serialize().to_pybytes(), []).append(batch)
-    while of_schema:
-        yield one_batch(pa.Table.from_batches(of_schema.pop(next(iter(of_schema)))))
+    return [one_batch(pa.Table.from_batches(alike)) for alike in of_schema.values()]
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:

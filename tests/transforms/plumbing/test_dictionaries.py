@@ -5,6 +5,7 @@ import pytest
 
 from transforms.plumbing.dictionaries import (
     compacted,
+    merged,
     numbers_of,
     one_array,
     one_batch,
@@ -53,6 +54,31 @@ def test_a_table_becomes_one_batch_with_one_dictionary():
     assert batch.column("id").dictionary.to_pylist() == ["a", "b", "c"]
     assert batch.column("n").to_pylist() == [0, 1, 0, 1]
     assert one_batch(pa.Table.from_batches(batches[:1])).equals(batches[0])
+
+
+def test_batches_of_one_schema_and_metadata_become_one():
+    def batch(*ids, earliest=None):
+        metadata = earliest and {b"earliest_us": earliest}
+        fields = [pa.field("id", encoded("a").type), pa.field("n", pa.int8(), metadata=metadata)]
+        columns = [encoded(*ids), pa.array(range(len(ids)), pa.int8())]
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+    other = pa.record_batch({"n": [1]})
+    batches = [
+        batch("a", earliest="5"),
+        batch("b"),
+        other,
+        batch("c", earliest="6"),
+        batch("b", "d"),
+    ]
+    found = merged([*batches, batch("e", "a", earliest="5")])
+    ids = [one.column("id").to_pylist() if "id" in one.schema.names else None for one in found]
+    assert ids == [["a", "e", "a"], ["b", "b", "d"], None, ["c"]]
+    assert found[0].column("id").dictionary.to_pylist() == ["a", "e"]
+    assert found[0].column("n").to_pylist() == [0, 0, 1]
+    for one, before in zip(found, [batches[0], batches[1], other, batches[3]], strict=True):
+        assert one.schema.equals(before.schema, check_metadata=True)
+    assert merged([]) == []
 
 
 def test_one_chunk_is_not_copied():

@@ -120,3 +120,39 @@ def test_no_more_tasks_are_taken_up_than_there_are_threads():
     do_fn.start_bundle()
     next(process(do_fn, 1))
     assert len(made) == _THREADS + 1
+
+
+class Pairs(Twice):
+    """The sum of two elements each, as they come; what is left at the end of its window is alone."""
+
+    def start_bundle(self):
+        super().start_bundle()
+        self._kept = []
+
+    def tasks(self, element, extra):
+        self._kept.append(element + extra)
+        if len(self._kept) == 2:
+            yield from self.last_tasks()
+
+    def last_tasks(self):
+        if self._kept:
+            kept, self._kept = self._kept, []
+            yield lambda: Done([sum(kept)], {"tasks": 1}, {"rows": len(kept)})
+
+
+def test_what_is_kept_back_is_given_at_the_end_of_its_window():
+    def build(pipeline):
+        windowed = (
+            pipeline
+            # A bundle for all; in it the elements of the first window are on both sides of the others.
+            | beam.Create([[0, 1, 2, 5, 3, 6, 7, 4]], reshuffle=False)
+            | beam.FlatMap(lambda all_: [TimestampedValue(i, i) for i in all_])
+            | beam.WindowInto(FixedWindows(5))
+        )
+        found = windowed | beam.ParDo(Pairs(), 0).with_outputs(COUNTS, main="main")
+        found_in = found.main | beam.Map(lambda v, w=beam.DoFn.WindowParam: (v, int(w.start)))
+        expected = [(0 + 1, 0), (2, 0), (5, 5), (3, 0), (6 + 7, 5), (4, 0)]
+        assert_that(found_in, equal_to(expected))
+        assert_that(found[COUNTS], equal_to([{"tasks": 1}] * 6), "Counts")
+
+    run(build)
