@@ -81,8 +81,7 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields the outputs of all tasks that are left."""
-        if self._latest:
-            yield from self._start(self.last_tasks())
+        yield from self._start(self.last_tasks())
         while self._pending:
             yield from self._next()
 

@@ -113,3 +113,12 @@ def test_instants_that_are_counted_from_different_ones_are_not_put_together():
 def test_what_is_passed_over_does_not_wait():
     pieces, cut_at_once = split([MESSAGES] * 1000, 1, keyed=lambda batch: None)
     assert pieces == [] and cut_at_once == 0
+
+
+def test_what_a_bundle_that_failed_has_left_is_dropped():
+    do_fn = SplitByShard(lambda batch: batch)
+    for _ in range(2):
+        do_fn.start_bundle()
+        assert list(do_fn.tasks(MESSAGES, 2)) == []
+    (task,) = do_fn.last_tasks()
+    assert task().stage["rows"] == len(MESSAGES)
