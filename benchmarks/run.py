@@ -84,7 +84,17 @@ COMPARISONS = [
     Comparison(
         "parquet-conversations", "by_conversation", "parquet", "avro", peer_by="conversation"
     ),
-    Comparison("parquet-beam", "beam_rows", "parquet", "avro", largest=1_000_000),
+    *(
+        Comparison(f"{name}-beam", "beam_rows", load_format, "avro", largest=1_000_000)
+        for name, load_format in {
+            "parquet": "parquet",
+            "avro": "avro",
+            "csv": "csv",
+            "csv-gzip": "csv.gz",
+            "jsonl": "jsonl",
+            "jsonl-gzip": "jsonl.gz",
+        }.items()
+    ),
 ]
 FOLD = "fold"
 

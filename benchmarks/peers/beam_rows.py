@@ -1,13 +1,18 @@
 """The plain Beam pipeline: rows are dicts, grouped by session; each session is folded in a loop.
 
-Parquet or Avro in, Avro out, on the FnApiRunner. The message id decides the order of two messages at
-one instant, as in the job.
+Parquet, Avro, CSV or JSON Lines in, Avro out, on the FnApiRunner. The message id decides the order of two
+messages at one instant, as in the job.
 """
 
+import csv
+import io
+import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io import fileio
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks.peers import command
@@ -28,11 +33,33 @@ SCHEMA = {
 }
 
 
-def read(pattern: str, columns: list[str]) -> beam.PTransform:
-    """Reads rows as dicts."""
-    if pattern.endswith(".parquet"):
-        return beam.io.ReadFromParquet(pattern, columns=columns)
-    return beam.io.ReadFromAvro(pattern)
+@beam.ptransform_fn
+def read(begin: beam.pvalue.PBegin, pattern: str, columns: list[str]) -> beam.PCollection:
+    """Reads rows as dicts; files that end in `.gz` are unpacked."""
+    match pattern.removesuffix(".gz").rpartition(".")[2]:
+        case "parquet":
+            return begin | beam.io.ReadFromParquet(pattern, columns=columns)
+        case "avro":
+            return begin | beam.io.ReadFromAvro(pattern)
+        case "jsonl":
+            return begin | beam.io.ReadFromText(pattern) | beam.Map(json.loads)
+        case "csv":
+            files = begin | fileio.MatchFiles(pattern) | fileio.ReadMatches()
+            return files | beam.FlatMap(csv_rows)
+        case other:
+            raise ValueError(f"{pattern}: {other} is no format of this pipeline")
+
+
+def csv_rows(file: fileio.ReadableFile) -> Iterator[Row]:
+    """The rows of a CSV file, in whose values there may be line ends."""
+    return csv.DictReader(io.StringIO(file.read_utf8(), newline=""))
+
+
+def instant_us(value: datetime | str) -> int:
+    """Microseconds since the epoch of an instant; of a text in UTC, as in CSV and JSON."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return round(value.timestamp() * SECOND_US)
 
 
 def spans_us(messages: list[tuple[int, str, str]], side: str) -> list[int]:
@@ -84,17 +111,15 @@ def is_message(row: Row) -> bool:
 
 def key_message(row: Row) -> tuple[str, tuple[int, str, str]]:
     """The key (session id) and value (instant, message id, side) of a message."""
-    sent_us = round(row["ServerReceivedTimestamp"].timestamp() * SECOND_US)
+    sent_us = instant_us(row["ServerReceivedTimestamp"])
     return row["ConversationId"], (sent_us, row["MessageIdentifier"], SIDES[row["ActorType"]])
 
 
 def is_wanted(row: Row) -> bool:
     """Whether a session is closed and enhanced."""
-    return (
-        row["Status"] == "Ended"
-        and row["EndTime"] is not None
-        and row["ChannelType"] == "EmbeddedMessaging"
-    )
+    # CSV has an empty text for an end that there is not.
+    has_ended = row["Status"] == "Ended" and row["EndTime"] not in (None, "")
+    return has_ended and row["ChannelType"] == "EmbeddedMessaging"
 
 
 def main() -> None:
