@@ -132,7 +132,7 @@ def make_load(
 
 
 def measure(command: Sequence[str]) -> Run:
-    """Runs a command in a process of its own.
+    """Runs a command in a process of its own, whose modules are compiled, as those of a package are.
 
     Raises:
       BenchmarkError: the command failed.
@@ -140,6 +140,7 @@ def measure(command: Sequence[str]) -> Run:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measure", *command],
         cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
         capture_output=True,
         text=True,
         check=False,
