@@ -11,8 +11,8 @@ from transforms.plumbing import texts
 SHARD_BYTES = 96 << 20
 """How large a shard is to be, in bytes of canonical columns: up to a million messages.
 
-Each batch is cut into as many pieces as there are shards. With shards of a third of that a hundred
-million messages take 57 s in place of 38.
+Batches are cut into as many pieces as there are shards. With shards of a third of that a hundred million
+messages take 29.5 s in place of 24.4.
 """
 
 

@@ -58,7 +58,10 @@ class OverlappingDoFn(beam.DoFn, abc.ABC):
         """
 
     def last_tasks(self) -> Iterator[Task]:
-        """Yields the tasks of what `tasks` has kept back; all of it is of one window."""
+        """Yields the tasks of what `tasks` has kept back.
+
+        It is called at the end of a bundle, and before an element of another window.
+        """
         return iter(())
 
     def start_bundle(self) -> None:
