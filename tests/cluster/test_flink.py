@@ -122,8 +122,10 @@ def test_too_little_memory(lacks, reason, job, tmp_path):
     with flink.running(tmp_path / "flink", lacks=lacks) as cluster:
         done = job.run(tmp_path / "out", *cluster.options, "--parallelism=4")
     assert done.status == 1
-    # A TaskManager ends where it is a thread of its own that finds no room in the heap.
-    reasons = {reason, "a TaskManager was lost"} if lacks == "heap" else {reason}
+    reasons = {reason}
+    if lacks == "heap":
+        # It depends on the thread that finds no room: a TaskManager may end, or close a worker's channel.
+        reasons |= {"a TaskManager was lost", "a worker lost its connection to the runner"}
     assert done.last_words in {
         f"session-metrics: the pipeline failed: {one}; nothing was published" for one in reasons
     }

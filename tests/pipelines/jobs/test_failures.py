@@ -78,6 +78,13 @@ FOUND = {
         "/opt/worker of --environment_config is no program there"
     ),
     "x\nCaused by: java.lang.InterruptedException\n": "InterruptedException",
+    "Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback "
+    "(most recent call last):\n  File x\n    raise RuntimeError('Channel closed prematurely.')\n"
+    "RuntimeError: Channel closed prematurely.\n": "a worker lost its connection to the runner",
+    "Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback "
+    "(most recent call last):\n  File x\nValueError: what a customer wrote\n": (
+        "RuntimeException: Error received from SDK harness for instruction 5"
+    ),
 }
 
 
