@@ -92,7 +92,11 @@ _MEMORY = ["-Xmx1228m", "-XX:MaxDirectMemorySize=768m", "-XX:MaxMetaspaceSize=38
 
 # Too little for a million messages: settings, and options of the JVM.
 TOO_LITTLE: dict[str, tuple[dict[str, str], list[str]]] = {
-    "heap": ({"taskmanager.memory.task.heap.size": "24m"}, ["-Xmx152m"]),
+    # Otherwise it would depend on the thread that finds no room what becomes of the job, which may hang.
+    "heap": (
+        {"taskmanager.memory.task.heap.size": "24m"},
+        ["-Xmx152m", "-XX:+ExitOnOutOfMemoryError"],
+    ),
     "direct memory": ({}, ["-XX:MaxDirectMemorySize=290m"]),
     "network buffers": (
         dict.fromkeys(["taskmanager.memory.network.min", "taskmanager.memory.network.max"], "16m"),
