@@ -31,8 +31,6 @@ _KNOWN = {
     r"|The TaskExecutor is shutting down|RemoteRpcInvocation\(TaskExecutorGateway\.": (
         "a TaskManager was lost"
     ),
-    # The worker's words; a TaskManager closes the channel, too, when one of its threads finds no memory.
-    r"RuntimeError: Channel closed prematurely": "a worker lost its connection to the runner",
     r'Cannot run program "docker"|"docker": executable file not found'
     r"|failed to connect to the docker API|Cannot connect to the Docker daemon": (
         "there is no Docker, which workers need unless --environment_type is EXTERNAL or PROCESS"
@@ -55,6 +53,9 @@ _MOST_CHARACTERS = 300
 
 # An error of Java's names its class with its package.
 _CAUSE = re.compile(r"Caused by: (?:[\w$]+\.)+([\w$]+)(?:: ([^\n]+))?")
+
+# A worker says so, for instance where a thread of its TaskManager found no memory.
+_CLOSED = "RuntimeError: Channel closed prematurely"
 
 
 @contextlib.contextmanager
@@ -96,8 +97,10 @@ def reason_of(error: BaseException, logged: Iterable[str] = ()) -> str | None:
     for text in texts:
         # The last one is the first cause.
         for name, said in reversed(_CAUSE.findall(text)):
-            said = said.partition(": Traceback (most recent call last)")[0].strip()
-            return f"{name}: {said}"[:_MOST_CHARACTERS] if said else name
+            said, of_worker, _ = said.partition(": Traceback (most recent call last)")
+            if of_worker and _CLOSED in text:
+                return "a worker lost its connection to the runner"
+            return f"{name}: {said.strip()}"[:_MOST_CHARACTERS] if said else name
     if "Traceback" not in texts[0] and (match := _OF_RUNNER.search(texts[0])):
         return match[1][:_MOST_CHARACTERS]
     return None

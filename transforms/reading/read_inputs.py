@@ -16,7 +16,7 @@ from apache_beam.typehints.decorators import no_annotations
 from transforms.collections import COUNTS, NUM_BYTES, REJECTS, Batches
 from transforms.plumbing import coders  # noqa: F401  (registers the coder)
 from transforms.plumbing.counters import add_counts
-from transforms.plumbing.dictionaries import one_batch
+from transforms.plumbing.dictionaries import merged
 from transforms.plumbing.threads import Done, OverlappingDoFn, Task
 from transforms.reading.beginnings import Beginning
 from transforms.reading.columns import RawBatch, put_together
@@ -142,13 +142,9 @@ def _read(
         num_rows += rows
         found.append(one)
     rejects = [one.rejects for one in found if len(one.rejects)]
-    by_schema: dict[pa.Schema, list[pa.RecordBatch]] = {}
-    for batch in (batch for one in found for batch in one.batches if len(batch)):
-        by_schema.setdefault(batch.schema, []).append(batch)
-    outputs: list[Any] = [_together(batches) for batches in by_schema.values()]
+    outputs: list[Any] = merged(batch for one in found for batch in one.batches if len(batch))
     stage = {"rows": num_rows, "bytes": sum(batch.nbytes for batch in outputs)}
-    if rejects:
-        outputs.append(beam.pvalue.TaggedOutput(REJECTS, _together(rejects)))
+    outputs += [beam.pvalue.TaggedOutput(REJECTS, batch) for batch in merged(rejects)]
     return Done(outputs, add_counts(one.counts for one in found), stage)
 
 
@@ -169,7 +165,3 @@ def _normalized(
             return
     for path, raw in raws:
         yield raw.num_rows + len(raw.malformed), normalize(raw, path=path)
-
-
-def _together(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else one_batch(pa.Table.from_batches(batches))

@@ -81,6 +81,9 @@ FOUND = {
     "Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback "
     "(most recent call last):\n  File x\n    raise RuntimeError('Channel closed prematurely.')\n"
     "RuntimeError: Channel closed prematurely.\n": "a worker lost its connection to the runner",
+    "RuntimeError: Channel closed prematurely.\nCaused by: java.io.IOException: Disk quota exceeded\n": (
+        "IOException: Disk quota exceeded"
+    ),
     "Caused by: java.lang.RuntimeException: Error received from SDK harness for instruction 5: Traceback "
     "(most recent call last):\n  File x\nValueError: what a customer wrote\n": (
         "RuntimeException: Error received from SDK harness for instruction 5"
