@@ -19,7 +19,7 @@ PIECE_BYTES, MOST_WAITING_BYTES = 512 << 10, 32 << 20
 
 Each piece has a cost of its own: objects of Arrow, a stream, an element of Beam. Measured on two cores, a
 hundred million messages in Parquet, which are 70 shards: where each batch is cut alone, the job takes
-28.8 s in place of 23.6, and 410 MB in place of 551.
+28.8 s in place of 23.6, and 410 MB in place of 540.
 """
 
 
@@ -98,11 +98,8 @@ class SplitByShard(OverlappingDoFn):
     def _split(self, batches: list[pa.RecordBatch], shards: int) -> Done:
         pieces: list[tuple[int, bytes]] = []
         stage = {"rows": sum(map(len, batches)), "bytes": 0}
-        narrowed = [narrow(batch) for batch in merged(batches)]
-        # The wide ones are not needed any more, so they need no memory.
-        batches.clear()
-        for batch in narrowed:
-            for shard, piece in split_by_shard(batch, shards):
+        for batch in merged(batches):
+            for shard, piece in split_by_shard(narrow(batch), shards):
                 pieces += [(shard, encoded) for encoded in self._coder.encode_pieces(piece)]
                 stage["bytes"] += piece.nbytes
         return Done(pieces, {}, stage | {"pieces": len(pieces)})
